@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * One object store, seen the same way whoever runs it: S3, Azure Blob, Google Cloud
+ * Storage, a folder, or a test's memory.
+ *
+ * (S1) A store operation is ONE attempt (but for one renewal of credentials and one
+ *      correction of the clock, which prove that nothing was executed). Retrying is
+ *      the caller's policy (retry.h).
+ * (S2) Every operation has a deadline and ends by it.
+ * (S3) Results: 0; a condition STORE_*; or -EIO (the store refused for good or answered
+ *      nonsense), -EACCES (credentials), -ENOSPC, -EAGAIN (throttled or a passing
+ *      failure, surely not executed), -ETIMEDOUT (reads), -ECANCELED, -ENOMEM.
+ * (S4) A write whose outcome is not known ends as STORE_UNKNOWN, whatever the reason (time-out, cut
+ *      connection, 5xx). It may have been executed, or may yet be.
+ * (S5) STORE_MISSING means that the object is absent in an existing bucket. A missing bucket is -EIO.
+ * (S6) A body is delivered whole or not at all: a short body is -EAGAIN, never 0.
+ */
+#include "base/blob.h"
+#include "base/buf.h"
+#include "base/call.h"
+
+enum store_cond {
+	STORE_MISSING = 1, /* get, head: no such object */
+	STORE_EXISTS,      /* put if_absent: there is one already (perhaps one's own earlier attempt) */
+	STORE_CHANGED,     /* if_match: another version, or none */
+	STORE_RANGE,       /* get: the range begins at or after the end */
+	STORE_UNKNOWN,     /* put, remove: perhaps done, perhaps not (S4) */
+};
+const char *store_condition_name(int cond);
+
+#define STORE_NAME_MAX 900
+#define STORE_VERSION_MAX 128
+
+enum put_cond { PUT_ALWAYS, PUT_IF_ABSENT, PUT_IF_MATCH };
+
+struct get_req {
+	struct span name;
+	uint64_t offset;
+	uint64_t length;      /* 0: to the end of the object */
+	size_t limit;         /* the most bytes that may come; more is -EIO */
+	const char *if_match; /* a version, or NULL */
+	uint64_t deadline_ns; /* clock_now() */
+};
+struct put_req {
+	struct span name;
+	struct blob *body; /* shares */
+	enum put_cond cond;
+	const char *if_match;
+	uint64_t deadline_ns;
+};
+struct head_req {
+	struct span name;
+	uint64_t deadline_ns;
+};
+struct list_req {
+	struct span prefix;
+	struct span after;      /* names after this one only; empty: from the start */
+	const char *token;      /* of the page before, or NULL; wins over after */
+	char delimiter;         /* '/' or 0 */
+	unsigned max;           /* 0: the provider's page size */
+	uint64_t deadline_ns;
+};
+struct remove_req {
+	struct span name;
+	const char *if_match; /* or NULL */
+	uint64_t deadline_ns;
+};
+
+struct list_entry {
+	char *name;
+	bool is_prefix; /* with a delimiter: a common prefix, which ends in it */
+	uint64_t size;
+	uint64_t modified_s; /* seconds since 1970 */
+	char version[STORE_VERSION_MAX];
+};
+
+enum store_op { STORE_GET, STORE_PUT, STORE_HEAD, STORE_LIST, STORE_REMOVE };
+const char *store_op_name(enum store_op op);
+
+struct store;
+
+/* One operation under way; made by the store_*() functions, freed with its last call_unref. */
+struct store_call {
+	struct call call;
+	struct store *store;
+	enum store_op op;
+	/* The answer; valid when the call has finished. */
+	struct buf body;                 /* get */
+	uint64_t size;                   /* get, head: of the whole object, bytes */
+	char version[STORE_VERSION_MAX]; /* get, head, put */
+	uint64_t modified_s;             /* get, head; 0: not told */
+	uint64_t date_s;                 /* the store's own clock in its answer (Date), seconds since 1970; 0: none. Also with conditions. */
+	struct list_entry *entries;      /* list, in the order of names */
+	size_t n_entries;
+	char *next_token;                /* list: more pages, or NULL at the end */
+	bool executed_not;               /* a failure that proves that nothing was executed */
+	uint64_t retry_after_ms;         /* as the server asked; 0: did not */
+	char detail[256];                /* for people: "403 AccessDenied: no s3:PutObject"; no secrets */
+};
+void store_call_unref(struct store_call *c);
+static inline unused void store_call_unrefp(struct store_call **c)
+{
+	if (*c)
+		store_call_unref(*c);
+	*c = NULL;
+}
+
+/*
+ * What a dialect implements. Each starts an operation and must later call_finish(&call->call, ...), from
+ * any thread, never inside the start. The request's spans are borrowed for the start only (copy what is needed later).
+ */
+struct store_ops {
+	void (*get)(struct store *s, const struct get_req *r, struct store_call *c);
+	void (*put)(struct store *s, const struct put_req *r, struct store_call *c);
+	void (*head)(struct store *s, const struct head_req *r, struct store_call *c);
+	void (*list)(struct store *s, const struct list_req *r, struct store_call *c);
+	void (*remove)(struct store *s, const struct remove_req *r, struct store_call *c);
+	void (*free)(struct store *s); /* nothing is under way */
+};
+
+/* A failure that is played, for drills: the same path as a real one. */
+enum drill_mode { DRILL_NONE, DRILL_DOWN, DRILL_SLOW, DRILL_ERRORS };
+
+struct store_stats {
+	uint64_t requests, errors, bytes_read, bytes_written;
+	char last_error[256]; /* "" : none */
+	uint64_t last_error_wall_ns;
+};
+
+struct store {
+	const struct store_ops *ops;
+	char name[64]; /* "aws", from the configuration */
+	char *url;     /* without secrets, for people */
+	struct {
+		struct lock lock;
+		struct store_stats stats;
+		enum drill_mode drill;
+		uint64_t drill_until_ns;
+	} sync;
+};
+/* By implementers: fills the base part. takes nothing. 0, -ENOMEM. */
+must_check int store_init(struct store *s, const struct store_ops *ops, const char *name, const char *url);
+void store_release(struct store *s);
+/* Takes NULL, answers NULL. Waits for nothing: the caller has no call under way. */
+struct store *store_free(struct store *s);
+DEFINE_CLEANUP(struct store *, store_free)
+
+/* The checked, counted entrances. 0 with a started call (one reference for the caller), or -ENOMEM, -EINVAL (a name or request that can't be). */
+must_check int store_get(struct store *s, const struct get_req *r, struct store_call **ret);
+must_check int store_put(struct store *s, const struct put_req *r, struct store_call **ret);
+must_check int store_head(struct store *s, const struct head_req *r, struct store_call **ret);
+must_check int store_list(struct store *s, const struct list_req *r, struct store_call **ret);
+must_check int store_remove(struct store *s, const struct remove_req *r, struct store_call **ret);
+/* The same with a function to run at the end (call_on_done), set before the start. */
+must_check int store_get_then(struct store *s, const struct get_req *r, call_fn *done, void *arg, struct store_call **ret);
+must_check int store_put_then(struct store *s, const struct put_req *r, call_fn *done, void *arg, struct store_call **ret);
+
+/* Start, wait to the deadline and a little more, answer the call's result; *ret_call (owned) also with conditions; NULL on -ENOMEM. */
+int store_get_wait(struct store *s, const struct get_req *r, struct store_call **ret_call);
+int store_put_wait(struct store *s, const struct put_req *r, struct store_call **ret_call);
+int store_head_wait(struct store *s, const struct head_req *r, struct store_call **ret_call);
+int store_list_wait(struct store *s, const struct list_req *r, struct store_call **ret_call);
+int store_remove_wait(struct store *s, const struct remove_req *r, struct store_call **ret_call);
+
+void store_stats_get(struct store *s, struct store_stats *ret);
+void store_drill(struct store *s, enum drill_mode mode, uint64_t until_ns);
+enum drill_mode store_drill_get(struct store *s);
+
+/* For implementers: a person's sentence about the failure. */
+void store_call_detail(struct store_call *c, const char *fmt, ...) printf_like(2, 3);
