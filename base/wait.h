@@ -43,8 +43,8 @@ const char *task_name(void); /* of the calling task; "main" otherwise */
 /* Ranks, outermost first. Add here and nowhere else. */
 enum lock_rank {
 	RANK_VOLUME = 10,
-	RANK_COMMIT = 20,  /* the commit queue */
-	RANK_FILE = 30,    /* an open inode's buffer */
+	RANK_FILE = 20,    /* an open inode's buffer: submits operations while held */
+	RANK_COMMIT = 30,  /* the commit queue */
 	RANK_TREE = 40,    /* the view of the namespace */
 	RANK_PIECES = 50,
 	RANK_DISK = 55,
