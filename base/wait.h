@@ -75,7 +75,7 @@ static inline unused void lock_givep(struct lock **l)
 #define LOCK_SCOPE_NAME(line) LOCK_SCOPE_JOIN(lock_scope_, line)
 /* Holds a lock until the scope ends. */
 #define LOCK_SCOPE(l)                                                                              \
-	_cleanup_(lock_givep) struct lock *LOCK_SCOPE_NAME(__LINE__) = (lock_take(l), (l))
+	_cleanup_(lock_givep) unused struct lock *LOCK_SCOPE_NAME(__LINE__) = (lock_take(l), (l))
 
 /* A condition variable. Spurious wake-ups happen: wait in a loop. */
 struct cond {

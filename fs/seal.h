@@ -76,7 +76,7 @@ struct chunk_opener *chunk_opener_free(struct chunk_opener *o);
 DEFINE_CLEANUP(struct chunk_opener *, chunk_opener_free)
 /* One sealed frame (ciphertext and tag) -> its plaintext at ret (frame-size room). 0, SEAL_BROKEN. *ret_len: plaintext bytes. */
 must_check int chunk_open_frame(struct chunk_opener *o, uint32_t frame, struct span sealed, uint8_t *ret, uint32_t *ret_len);
-/* Verifies all frames of a range without keeping the plaintext. */
+/* Verifies all frames of a range without keeping the plaintext. 0, SEAL_BROKEN, -ENOMEM. */
 must_check int chunk_verify(struct chunk_opener *o, uint32_t first, struct span sealed_frames);
 /* Reads and checks a chunk's header (for scrub, adoption from a bare store): 0, SEAL_*. */
 must_check int chunk_header_open(struct sealer *s, struct span header, struct chunk_seal *ret);
