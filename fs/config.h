@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* The configuration of one volume: an INI file, or nothing but the URLs of its stores. */
+#include "base/buf.h"
+#include "fs/keys.h"
+
+#define CONFIG_STORES_MAX 16
+
+struct config_store {
+	char *name;        /* of the section: [store aws] */
+	char *url;
+	char *credentials; /* a file, or NULL */
+	char *profile;     /* or NULL */
+	double read_price; /* per GB; 0: unknown */
+	uint32_t roles;    /* STORE_ROLE_* of fs/ns/rows.h */
+	int line;          /* of its section, for messages */
+};
+
+struct config {
+	char *file; /* where it was read from, or NULL */
+	char *name; /* or NULL: as the superblock says */
+	bool has_id;
+	uint8_t id[16];
+	char *key_file, *passphrase_file, *key_command, *recovery_key_file; /* at most one */
+	unsigned acknowledge; /* copies before fsync returns; default 2 */
+	struct config_store stores[CONFIG_STORES_MAX];
+	size_t n_stores;
+	char *cache_dir;    /* or NULL: chosen by the volume's name */
+	char *cache_size;   /* "200G" or "80%"; default 80% */
+	uint64_t memory;    /* bytes; 0: chosen */
+};
+struct config *config_new(void); /* with defaults; NULL: no memory */
+struct config *config_free(struct config *c);
+DEFINE_CLEANUP(struct config *, config_free)
+
+/* Errors of all: negative errno with one sentence in err (file, line, nearest known word). */
+must_check int config_read(const char *file, struct config **ret, char *err, size_t err_size);
+must_check int config_parse(struct span text, const char *file, struct config **ret, char *err, size_t err_size);
+/* VOLUME: URLs joined by commas, a path of a configuration file, or a name that is looked up; file: --config, or NULL. */
+must_check int config_find(const char *volume, const char *file, struct config **ret, char *err, size_t err_size);
+/* Adds a store by URL; its name is the provider's, or as given ("aws=s3://..."). */
+must_check int config_add_store(struct config *c, const char *url, char *err, size_t err_size);
+/* What the configuration names as the source of the key; KEY_NONE if nothing. Borrows. */
+struct key_source config_key_source(const struct config *c);
+/* Where NAME's configuration is written by format: /etc/mangrove or below $XDG_CONFIG_HOME. Appends. */
+must_check int config_path(const char *name, struct buf *ret);
+/* Writes it (mode 0600, makes the folder); refuses to replace a file: -EEXIST. */
+must_check int config_write(const struct config *c, const char *file, char *err, size_t err_size);
+/* "200G" or a share of the disk of `dir` ("80%"). */
+must_check int cache_size_parse(const char *text, const char *dir, uint64_t *ret);
+/* May this be a volume's or store's name? Letters, digits, - _ . ; at most 63. */
+bool config_name_ok(const char *name);
+/* Every key with type, default and help, for people and for the check of the manual page. Appends. */
+must_check int config_explain(struct buf *ret);

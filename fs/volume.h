@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * A volume that is open on this machine: the tower of its parts, from the stores up to the
+ * committed namespace. volume_open() builds it from below, volume_close() takes it down from above.
+ *
+ * (V1) Store i of the journal's rows is store i of `replicas`, whatever the order of the configuration.
+ * (V2) Nothing here changes after volume_open() but through the parts' own functions and the hooks.
+ */
+#include "backends/replicas.h"
+#include "base/sodium.h"
+#include "cache/kv.h"
+#include "cache/pieces.h"
+#include "fs/commit.h"
+#include "fs/config.h"
+#include "fs/data/file.h"
+#include "fs/journal/journal.h"
+#include "fs/options.h"
+#include "fs/seal.h"
+
+/* What the kernel's side wants to hear from the commit task; see struct commit_events. */
+struct volume_hooks {
+	struct commit_events events;
+};
+
+struct volume {
+	const struct config *config;          /* owned; stores, cache, key source */
+	const struct mount_options *options;  /* borrowed; outlives the volume */
+	uint8_t id[16];                       /* the volume's id */
+	char id_text[33];                     /* the same as hex */
+	char *name;                           /* "demo" */
+	uint32_t level;                       /* of operations, as the superblock said */
+	uint32_t epoch;                       /* of the journal */
+
+	struct replicas *replicas;            /* (V1) */
+	unsigned n_stores;
+	uint64_t data_stores, journal_stores; /* bit sets by role */
+	uint8_t store_ids[REPLICAS_MAX][16];  /* what a journal link is bound to */
+	unsigned ack;                         /* copies before an acknowledgement: min(acknowledge, data stores) */
+
+	struct sealer *sealer;                /* the volume's keys */
+	char *cache_dir;                      /* absolute; holds ns/, pieces/, seen; locked by this process */
+	int cache_lock_fd;
+	uint64_t cache_bytes;                 /* limit of pieces on disk */
+	uint64_t memory_bytes;                /* the mount's budget: buffers 40 %, read-ahead 30 %, pieces 20 %, RocksDB 10 % */
+
+	struct kv *ns;                        /* the namespace at the applied slot */
+	struct journal *journal;              /* belongs to the commit task */
+	struct commit *commit;
+	struct pieces *pieces;
+	struct data *data;
+	uint64_t opened_ns;                   /* clock_now() when it was ready */
+
+	struct {
+		struct lock lock;             /* RANK_LEAF */
+		const struct volume_hooks *hooks; /* or NULL */
+		char stopped[200];            /* why it turned read-only, or "" */
+	} sync;
+};
+
+/*
+ * Opens a volume for a mount: stores, superblock, keys, namespace, journal, commit, pieces, data. Works with a minority of
+ * the stores away. Takes cfg (also on failure); o is borrowed. 0; negative errno with one sentence for people in err.
+ */
+must_check int volume_open(struct config *takes_cfg, const struct mount_options *o, struct volume **ret, char *err,
+			   size_t err_size);
+/* Flushes, commits, unmounts from the journal, takes the tower down. 0; -EIO, -ETIMEDOUT: something is left unsaved. */
+int volume_close(struct volume *v, uint64_t deadline_ns);
+/* Takes it down as it is. */
+struct volume *volume_free(struct volume *v);
+DEFINE_CLEANUP(struct volume *, volume_free)
+
+/* From now on `h` (borrowed until replaced; NULL: nobody) hears the events of the commit task. */
+void volume_hooks_set(struct volume *v, const struct volume_hooks *h);
+/* Why the mount turned read-only; "" while it has not. */
+void volume_stopped(struct volume *v, char *ret, size_t size);
+/* Writes back everything: dirty data, then every operation. `all`: waits for late copies at every store, too. 0 or -errno. */
+int volume_sync(struct volume *v, bool all, uint64_t deadline_ns);
+
+struct format_options {
+	const struct config *config;     /* name, stores; borrowed */
+	const struct key_source *key;    /* borrowed; NONE: the recovery key alone opens it */
+	uint64_t kdf_memory, kdf_passes; /* of Argon2id; 0: 256 MiB, 3 passes */
+	uint32_t root_uid, root_gid, root_mode;
+};
+/*
+ * Creates a volume at the stores of the configuration: checks every store, refuses a place that holds one already, writes slot 0 and
+ * the superblocks. *ret_recovery: the recovery key as text, to be shown once (secret_free). 0; negative errno with a sentence in err: -EEXIST
+ * (there is a volume), -EACCES, -EIO, ...
+ */
+must_check int volume_format(const struct format_options *o, uint8_t ret_id[16], struct secret **ret_recovery, char *err,
+			     size_t err_size);
