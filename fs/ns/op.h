@@ -12,29 +12,32 @@
 #include "fs/ns/rows.h"
 
 enum op_kind { /* numbers are part of the format */
-	OP_FORMAT = 1,   /* slot 0: volume row, root, stores, key slots */
+	OP_FORMAT = 1,   /* slot 0: volume row, root (uid, gid, mode), stores, key slots; value = struct volume_format */
 	OP_MOUNT = 2,    /* value = incarnation, name = host; result value = its number */
 	OP_UNMOUNT = 3,
-	OP_FENCE = 4,    /* value = incarnation */
+	OP_FENCE = 4,    /* value = incarnation; result value = the last operation number it got evaluated */
 	OP_MORE_INODES = 5, /* result value = another block number */
 	OP_CREATE = 10,  /* parent, name, ino, mode, rdev: regular file, fifo, socket, device */
-	OP_MKDIR = 11,
-	OP_SYMLINK = 12, /* value = target */
+	OP_MKDIR = 11,   /* parent, name, ino, mode */
+	OP_SYMLINK = 12, /* parent, name, ino, value = target */
 	OP_LINK = 13,    /* ino, parent, name */
 	OP_UNLINK = 14,  /* parent, name, saw */
 	OP_RMDIR = 15,
-	OP_RENAME = 16,  /* parent, name -> to_parent, to_name; saw, saw_to; flags RENAME_* */
-	OP_SETATTR = 20, /* ino, set, mode, uid, gid, mtime, atime, size via OP_TRUNCATE */
-	OP_SETXATTR = 21,   /* ino, name, value, flags XATTR_* */
+	OP_RENAME = 16,  /* parent, name -> to_parent, to_name; saw, saw_to; flags OP_RENAME_* */
+	OP_SETATTR = 20, /* ino, set, mode, uid, gid, mtime, atime; the size: OP_TRUNCATE */
+	OP_SETXATTR = 21,   /* ino, name, value, flags OP_XATTR_* */
 	OP_REMOVEXATTR = 22,
-	OP_WRITE = 30,   /* ino, extents, chunks, size, flags WRITE_*; off = where the data begins (append: ignored) */
-	OP_TRUNCATE = 31,   /* ino, size */
-	OP_PUNCH = 32,   /* ino, off, len: a hole; with flags PUNCH_GROW the size may grow (zero range) */
-	OP_CLONE = 33,   /* ino (from), off, len -> to (ino), to_off: shared extents */
+	/* These four: mtime_ns is when the change happened as far as this mount has shown it (a flush comes
+	 * after the write(2)); 0: time_ns. */
+	OP_WRITE = 30,      /* ino, extents (ascending, disjoint), chunks, flags OP_WRITE_*, size with OP_WRITE_SIZE */
+	OP_TRUNCATE = 31,   /* ino, size, flags OP_WRITE_KILLPRIV */
+	OP_PUNCH = 32,      /* ino, off, len: a hole; flags OP_PUNCH_GROW, OP_WRITE_KILLPRIV */
+	OP_CLONE = 33,      /* ino (from), off, len -> to (ino), to_off: shared extents; result value = bytes cloned (less at
+			     * the source's end) */
 	OP_STORED = 40,  /* chunks: id and the stores that now have it */
 	OP_DEFICIT = 41, /* chunks: id and the stores that lack it and nobody is sending */
-	OP_REAP = 42,    /* ino: an orphan that nobody holds; frees its extents */
-	OP_HOLD = 43,
+	OP_REAP = 42,    /* ino: an orphan that nobody holds; frees its extents. saw = the slot of its orphan row; 0: whatever */
+	OP_HOLD = 43,    /* ino: an orphan that somebody holds: its grace begins anew */
 };
 
 #define SAW_ANYTHING UINT64_MAX
@@ -48,17 +51,27 @@ enum op_kind { /* numbers are part of the format */
 #define OP_RENAME_EXCHANGE 2u
 #define OP_XATTR_CREATE 1u
 #define OP_XATTR_REPLACE 2u
+/* Offsets of extents are absolute, but for APPEND. */
 #define OP_WRITE_REPLACE 1u  /* O_TRUNC: the new contents replace the old in this one step */
-#define OP_WRITE_APPEND 2u   /* extents are relative to the size at apply */
+#define OP_WRITE_APPEND 2u   /* extents are relative to the size at apply; result value = that size. Not with SIZE */
 #define OP_WRITE_KEEP_MTIME 4u
 #define OP_WRITE_SIZE 8u     /* set the size to `size` even if smaller than extents say (else: size = max(old, end)) */
-#define OP_WRITE_KILLPRIV 16u /* clears setuid and setgid bits */
-#define OP_PUNCH_GROW 1u
+#define OP_WRITE_KILLPRIV 16u /* clears setuid, and setgid where the group may execute */
+#define OP_PUNCH_GROW 1u     /* the size becomes off + len if it was less (zero range) */
+
+/* Longest parts of an encoding. Names over NAME_MAX_BYTES get their ENAMETOOLONG from apply(). */
+#define OP_NAME_MAX 1024
+#define OP_VALUE_MAX (XATTR_VALUE_MAX + 4096)
 
 struct op_extent {
 	uint64_t offset;
 	struct extent_row row;
 };
+/*
+ * WRITE names every chunk that its extents refer to and that may not be known yet: a chunk shared by
+ * several files (a pack) is named in full by each of their WRITEs, since none may rely on another.
+ * STORED and DEFICIT: id and stores only.
+ */
 struct op_chunk {
 	uint8_t id[CHUNK_ID_SIZE];
 	uint32_t length, key_epoch;
@@ -88,14 +101,30 @@ struct op {
 	size_t n_chunks;
 };
 
-must_check int op_encode(const struct op *op, struct buf *ret); /* appends; -EINVAL: what the kind does not allow */
+/* Appends. Fields that the kind does not have are left out. -EINVAL: flags, sizes or an order that the kind does not allow. */
+must_check int op_encode(const struct op *op, struct buf *ret);
+/* What op_encode would refuse with -EINVAL, and op_decode as -EBADMSG. */
+bool op_valid(const struct op *op);
 /* Decodes one operation; extents and chunks are allocated in *ret (op_release). -EBADMSG, -ENOMEM; OP_UNKNOWN_KIND. */
 enum op_cond { OP_UNKNOWN_KIND = 1 };
 must_check int op_decode(struct span s, struct op *ret);
 void op_release(struct op *op);
 const char *op_kind_name(enum op_kind kind);
 
+/* The value of OP_FORMAT. */
+struct volume_format {
+	uint8_t id[16];
+	uint32_t level, epoch, key_epoch;
+	uint8_t name_key[16];
+	struct span name;
+	size_t n_stores, n_keyslots; /* up to STORES_MAX each; store i becomes number i */
+	struct store_row stores[STORES_MAX];
+	struct span keyslots[STORES_MAX];
+};
+must_check int volume_format_encode(const struct volume_format *f, struct buf *ret);
+must_check int volume_format_decode(struct span s, struct volume_format *ret); /* borrows from s */
+
 struct result {
 	int error;      /* 0 or -errno: the POSIX answer */
-	uint64_t value; /* inode made, found or removed; a mount number */
+	uint64_t value; /* inode made, found (EEXIST of CREATE, MKDIR, SYMLINK, LINK), moved or removed; else as the kind says */
 };

@@ -11,10 +11,10 @@
 enum column {
 	COL_META = 0,   /* this machine's bookkeeping of ns/: applied slot, hashes. NOT in the state hash */
 	COL_INODE,      /* be64 inode -> struct inode_row */
-	COL_DENTRY,     /* be64 parent, be64 (60-bit hash << 3 | tie) -> name, inode, type */
-	COL_EXTENT,     /* be64 inode, be64 offset -> struct extent_row */
+	COL_DENTRY,     /* be64 parent, be64 60-bit hash -> the entries with that hash: a bucket (dentry.h) */
+	COL_EXTENT,     /* be64 inode, be64 offset of its LAST byte -> struct extent_row */
 	COL_CHUNK,      /* chunk id -> struct chunk_row */
-	COL_ORPHAN,     /* be64 inode -> slot, time */
+	COL_ORPHAN,     /* be64 inode -> struct orphan_row */
 	COL_MOUNT,      /* incarnation -> struct mount_row */
 	COL_XATTR,      /* be64 inode, name -> value */
 	COL_STORE,      /* u8 number -> struct store_row */
@@ -22,36 +22,48 @@ enum column {
 	COL_ATTACH,     /* be64 inode -> opaque */
 	COL_POLICY,     /* be32 number -> opaque */
 	COL_PROJECT,    /* be32 number -> opaque */
-	COL_VOLUME,     /* "" -> struct volume_row; one row */
+	COL_VOLUME,     /* "" -> struct volume_row; "t" -> struct totals_row */
 	COL_DEFICIT,    /* chunk id, u8 store -> nothing: a copy that should exist and does not, and nobody alive is making it */
+	COL_RESULT,     /* incarnation, u8 number of the operation mod MOUNT_RESULTS -> struct result_row */
+	COL_BLOCK,      /* be32 number of a block of inode numbers -> the incarnation that it was given to */
 	COL_COUNT,
 };
 extern const char *const column_names[]; /* NULL-terminated, for kv_open */
 
 #define ROOT_INO 1ull
 #define NAME_MAX_BYTES 255
+#define TARGET_MAX_BYTES 4095
+#define XATTR_VALUE_MAX 65536
 #define CHUNK_ID_SIZE 16
 #define INCARNATION_SIZE 16
-/* An inode number is mount number << 24 | counter. Bit 62 marks attached files. Never reused. */
+#define FILE_SIZE_MAX ((uint64_t)INT64_MAX)
+#define INLINE_MAX (16 * 1024)         /* bytes of one inline extent */
+#define LINKS_MAX 65000                /* names of a file; subdirectories are not limited */
+#define ROW_MAX (128 * 1024)           /* no row is longer: the limit of buffers that receive one */
+#define STORES_MAX 64                  /* bit sets of stores are 64 bits wide */
+#define FOREIGN_REFERENCE_MAX 4096
+
+/* An inode number is block number << 24 | counter. Bit 62 marks attached files. Never reused. */
 #define INO_BLOCK_BITS 24
 
 struct inode_row {
 	uint32_t mode; /* with the type */
 	uint32_t uid, gid;
-	uint32_t nlink;
-	uint64_t size;
+	uint32_t nlink;      /* directories: 2 + subdirs; 0: an orphan */
+	uint64_t size;       /* regular files; of a symlink the length of its target; else 0 */
 	uint64_t bytes;      /* allocated: sum of extent lengths (statfs, st_blocks) */
 	uint64_t mtime_ns, ctime_ns, btime_ns;
 	uint64_t atime_ns;   /* only as set by utimes; 0: show mtime */
-	uint32_t rdev;
+	uint32_t rdev;       /* devices */
 	uint32_t flags;
-	uint64_t parent;     /* directories: their parent; others: 0 */
+	uint64_t parent;     /* directories: their parent (the root: itself; orphans: 0); others: 0 */
 	uint64_t children;   /* directories: number of entries */
-	uint32_t subdirs;    /* directories: for nlink = 2 + subdirs */
+	uint32_t subdirs;    /* directories */
 	uint32_t policy, project, delegate;
 	uint64_t version;    /* grows with each change of contents */
 	struct span target;  /* symlinks; borrowed from the row's bytes */
 };
+/* All encoders append. 0, -EINVAL (not a row), -ENOMEM, -EMSGSIZE. All decoders: 0, -EBADMSG. */
 must_check int inode_row_encode(const struct inode_row *r, struct buf *ret);
 must_check int inode_row_decode(struct span s, struct inode_row *ret);
 
@@ -61,16 +73,21 @@ struct extent_row {
 	uint64_t length;
 	uint8_t chunk[CHUNK_ID_SIZE]; /* EXTENT_CHUNK */
 	uint32_t chunk_offset;        /* EXTENT_CHUNK: where in the chunk's plaintext the extent begins */
+	uint64_t foreign_offset;      /* EXTENT_FOREIGN: where in the foreign object it begins */
 	struct span bytes;            /* EXTENT_INLINE: the contents; EXTENT_FOREIGN: reference; borrowed */
 };
 must_check int extent_row_encode(const struct extent_row *r, struct buf *ret);
 must_check int extent_row_decode(struct span s, struct extent_row *ret);
+bool extent_row_valid(const struct extent_row *r);
+/* As a part of something longer (an operation). */
+void extent_row_write(struct writer *w, const struct extent_row *r);
+void extent_row_read(struct reader *rd, struct extent_row *ret);
 
 struct chunk_row {
 	uint32_t length;    /* plaintext */
 	uint32_t key_epoch;
 	uint8_t salt[16];   /* the sealing id: any piece opens without reading the header first */
-	uint64_t live;      /* bytes that extents refer to */
+	uint64_t live;      /* bytes that extents refer to; shared ones count once per extent */
 	uint64_t stores;    /* bit set: who has it */
 	uint64_t want;      /* bit set: who should (policy at its writing) */
 	uint32_t policy;
@@ -79,21 +96,31 @@ struct chunk_row {
 must_check int chunk_row_encode(const struct chunk_row *r, struct buf *ret);
 must_check int chunk_row_decode(struct span s, struct chunk_row *ret);
 
+struct orphan_row {
+	uint64_t slot, time_ns; /* of losing its last name, or of the last HOLD */
+};
+must_check int orphan_row_encode(const struct orphan_row *r, struct buf *ret);
+must_check int orphan_row_decode(struct span s, struct orphan_row *ret);
+
 enum mount_status { MOUNT_MOUNTED = 1, MOUNT_UNMOUNTED, MOUNT_FENCED };
 #define MOUNT_RESULTS 64
 struct mount_row {
-	uint32_t number;          /* its first block of inode numbers, and the author in its chunk ids */
+	uint32_t number;          /* its first block of inode numbers, and the author in its chunk ids; 0: fenced before it mounted */
 	enum mount_status status;
 	uint64_t last;            /* last operation number evaluated */
 	uint64_t slot;            /* of its last status change */
 	struct span name;         /* host name and pid, for people */
-	struct {
-		int32_t error;    /* 0 or -errno */
-		uint64_t value;   /* an inode number or another result */
-	} results[MOUNT_RESULTS]; /* of operation n at n % 64 */
 };
 must_check int mount_row_encode(const struct mount_row *r, struct buf *ret);
 must_check int mount_row_decode(struct span s, struct mount_row *ret);
+
+/* Rows of their own, so that an operation rewrites one of them and not all 64. */
+struct result_row {
+	int error;      /* 0 or -errno, by Linux's generic numbers */
+	uint64_t value; /* an inode number or another result */
+};
+must_check int result_row_encode(const struct result_row *r, struct buf *ret);
+must_check int result_row_decode(struct span s, struct result_row *ret);
 
 struct store_row {
 	uint8_t id[16];      /* random: what a journal link is bound to */
@@ -111,7 +138,6 @@ struct volume_row {
 	uint32_t epoch;          /* of the journal */
 	uint32_t key_epoch;
 	uint32_t next_mount;     /* number for the next MOUNT or MORE_INODES */
-	uint64_t files, directories, bytes; /* totals */
 	uint8_t name_key[16];    /* keys the hash of directory entries */
 	uint64_t created_ns;
 	struct span name;
@@ -119,6 +145,18 @@ struct volume_row {
 must_check int volume_row_encode(const struct volume_row *r, struct buf *ret);
 must_check int volume_row_decode(struct span s, struct volume_row *ret);
 
+/* A row of its own, because nearly every operation changes it and every lookup needs the other. */
+struct totals_row {
+	uint64_t files;       /* with a name: all but directories */
+	uint64_t directories; /* with a name, the root included */
+	uint64_t bytes;       /* of all extents, those of orphans included */
+};
+must_check int totals_row_encode(const struct totals_row *r, struct buf *ret);
+must_check int totals_row_decode(struct span s, struct totals_row *ret);
+#define VOLUME_KEY SPAN_NULL
+#define TOTALS_KEY SPAN_LITERAL("t")
+
 /* Keys. */
 void key_ino(uint64_t ino, uint8_t ret[8]);
 void key_ino_u64(uint64_t ino, uint64_t second, uint8_t ret[16]);
+uint64_t key_u64(const uint8_t *key); /* reads a big-endian number back */
