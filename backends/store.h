@@ -97,6 +97,16 @@ struct store_call {
 	bool executed_not;               /* a failure that proves that nothing was executed */
 	uint64_t retry_after_ms;         /* as the server asked; 0: did not */
 	char detail[256];                /* for people: "403 AccessDenied: no s3:PutObject"; no secrets */
+	struct {                         /* of store.c alone */
+		call_fn *then;
+		void *then_arg;
+		uint64_t bytes_out;
+		struct drill *drill;
+	} entrance;
+	struct {                         /* of the implementer; freed with the call, so that a late cancel finds it alive */
+		void *data;
+		void (*free)(void *data);
+	} impl;
 };
 void store_call_unref(struct store_call *c);
 static inline unused void store_call_unrefp(struct store_call **c)
@@ -137,12 +147,14 @@ struct store {
 		struct store_stats stats;
 		enum drill_mode drill;
 		uint64_t drill_until_ns;
+		unsigned under_way; /* operations whose end was not yet counted */
+		struct cond idle;
 	} sync;
 };
-/* By implementers: fills the base part. takes nothing. 0, -ENOMEM. */
+/* By implementers: fills the base part. 0, -ENOMEM. store_release belongs into their `free`. */
 must_check int store_init(struct store *s, const struct store_ops *ops, const char *name, const char *url);
 void store_release(struct store *s);
-/* Takes NULL, answers NULL. Waits for nothing: the caller has no call under way. */
+/* Takes NULL, answers NULL. The caller has no call under way; waits no longer than the last one's `done` needs to return. */
 struct store *store_free(struct store *s);
 DEFINE_CLEANUP(struct store *, store_free)
 

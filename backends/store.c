@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The entrances of every store: they refuse requests that cannot be, count, play drills,
+ * and hand over to the implementer.
+ *
+ * (E1) An operation is counted exactly once, when its call finishes, before `then` runs.
+ * (E2) A store outlives the counting: store_free() waits until under_way is 0, because a caller may
+ *      have seen the result before the finishing thread came here.
+ */
+#include "backends/store_i.h"
+
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#define GRACE_NS (1 * NS_PER_S)      /* an implementer's own deadline fires first */
+#define GRACE_CANCEL_NS (5 * NS_PER_S)
+
+const char *store_condition_name(int cond)
+{
+	switch (cond) {
+	case 0:
+		return "done";
+	case STORE_MISSING:
+		return "missing";
+	case STORE_EXISTS:
+		return "exists";
+	case STORE_CHANGED:
+		return "changed";
+	case STORE_RANGE:
+		return "out of range";
+	case STORE_UNKNOWN:
+		return "unknown";
+	}
+	return cond < 0 ? strerrorname_np(-cond) : "?";
+}
+
+const char *store_op_name(enum store_op op)
+{
+	static const char *const names[] = {
+		[STORE_GET] = "get",   [STORE_PUT] = "put",       [STORE_HEAD] = "head",
+		[STORE_LIST] = "list", [STORE_REMOVE] = "remove",
+	};
+
+	return names[op];
+}
+
+int store_init(struct store *s, const struct store_ops *ops, const char *name, const char *url)
+{
+	char *copy = strdup(url);
+
+	if (!copy)
+		return fail(-ENOMEM);
+	*s = (struct store){ .ops = ops, .url = copy };
+	snprintf(s->name, sizeof(s->name), "%s", name);
+	lock_init(&s->sync.lock, RANK_STORE);
+	cond_init(&s->sync.idle);
+	return 0;
+}
+
+void store_release(struct store *s)
+{
+	cond_release(&s->sync.idle);
+	lock_release(&s->sync.lock);
+	free(s->url);
+	s->url = NULL;
+}
+
+struct store *store_free(struct store *s)
+{
+	if (!s)
+		return NULL;
+	lock_take(&s->sync.lock);
+	while (s->sync.under_way) /* (E2) */
+		(void)cond_wait(&s->sync.idle, &s->sync.lock, NEVER);
+	lock_give(&s->sync.lock);
+	s->ops->free(s);
+	return NULL;
+}
+
+/* ---- one call ---- */
+
+static void call_destroy(struct call *call)
+{
+	struct store_call *c = container_of(call, struct store_call, call);
+
+	for (size_t i = 0; i < c->n_entries; i++)
+		free(c->entries[i].name);
+	free(c->entries);
+	free(c->next_token);
+	buf_release(&c->body);
+	if (c->impl.free)
+		c->impl.free(c->impl.data);
+	drill_free(c->entrance.drill);
+	free(c);
+}
+
+void store_call_unref(struct store_call *c)
+{
+	if (c)
+		call_unref(&c->call);
+}
+
+void store_call_detail(struct store_call *c, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(c->detail, sizeof(c->detail), fmt, ap);
+	va_end(ap);
+}
+
+static bool is_error(int result)
+{
+	return (result < 0 && result != -ECANCELED) || result == STORE_UNKNOWN;
+}
+
+static void count_locked(struct store *s, const struct store_call *c, int result)
+{
+	struct store_stats *st = &s->sync.stats;
+
+	lock_assert_held(&s->sync.lock);
+	if (is_error(result)) {
+		st->errors++;
+		st->last_error_wall_ns = clock_wall();
+		snprintf(st->last_error, sizeof(st->last_error), "%s: %.240s", store_op_name(c->op),
+			 c->detail[0] ? c->detail : store_condition_name(result));
+	} else if (result == 0) {
+		st->bytes_read += c->body.len;
+		st->bytes_written += c->entrance.bytes_out;
+	}
+}
+
+/* Runs on the finishing thread. */
+static void finished(struct call *call)
+{
+	struct store_call *c = container_of(call, struct store_call, call);
+	struct store *s = c->store;
+
+	log_debug("store", "operation ended", "store=%s op=%s result=%s detail=\"%s\"", s->name,
+		  store_op_name(c->op), store_condition_name(call->result), c->detail);
+	lock_take(&s->sync.lock);
+	count_locked(s, c, call->result);
+	lock_give(&s->sync.lock);
+	if (c->entrance.then)
+		c->entrance.then(call);
+	LOCK_SCOPE(&s->sync.lock);
+	if (--s->sync.under_way == 0)
+		cond_broadcast(&s->sync.idle);
+}
+
+static struct store_call *call_new(struct store *s, const struct store_request *r, call_fn *then, void *arg)
+{
+	struct store_call *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	call_init(&c->call, call_destroy);
+	c->store = s;
+	c->op = r->op;
+	c->entrance.then = then;
+	c->entrance.then_arg = arg;
+	if (r->op == STORE_GET)
+		buf_init(&c->body, r->get.limit);
+	if (r->op == STORE_PUT)
+		c->entrance.bytes_out = blob_span(r->put.body).len;
+	call_on_done(&c->call, finished, arg);
+	return c;
+}
+
+/* ---- what can be asked at all ---- */
+
+static bool name_is_good(struct span name)
+{
+	return name.len > 0 && name.len <= STORE_NAME_MAX && !memchr(name.data, 0, name.len);
+}
+
+/* A version goes into a header: nothing may break out of the line. */
+static bool version_is_good(const char *v)
+{
+	size_t n = strnlen(v, STORE_VERSION_MAX);
+
+	if (n == 0 || n == STORE_VERSION_MAX)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if ((unsigned char)v[i] < 0x21 || (unsigned char)v[i] > 0x7e)
+			return false;
+	return true;
+}
+
+static bool put_is_good(const struct put_req *r)
+{
+	if (!name_is_good(r->name) || !r->body)
+		return false;
+	return r->cond == PUT_IF_MATCH ? r->if_match && version_is_good(r->if_match) : !r->if_match;
+}
+
+static bool list_is_good(const struct list_req *r)
+{
+	return r->prefix.len <= STORE_NAME_MAX && r->after.len <= STORE_NAME_MAX &&
+	       (r->delimiter == 0 || r->delimiter == '/') &&
+	       !(r->prefix.len && memchr(r->prefix.data, 0, r->prefix.len)) &&
+	       !(r->after.len && memchr(r->after.data, 0, r->after.len));
+}
+
+static bool request_is_good(const struct store_request *r)
+{
+	switch (r->op) {
+	case STORE_GET:
+		return name_is_good(r->get.name) && r->get.offset <= INT64_MAX &&
+		       r->get.length <= INT64_MAX - r->get.offset &&
+		       (!r->get.if_match || version_is_good(r->get.if_match));
+	case STORE_PUT:
+		return put_is_good(&r->put);
+	case STORE_HEAD:
+		return name_is_good(r->head.name);
+	case STORE_LIST:
+		return list_is_good(&r->list);
+	case STORE_REMOVE:
+		return name_is_good(r->remove.name) &&
+		       (!r->remove.if_match || version_is_good(r->remove.if_match));
+	}
+	return false;
+}
+
+/* ---- starting ---- */
+
+uint64_t store_request_deadline(const struct store_request *r)
+{
+	switch (r->op) {
+	case STORE_GET:
+		return r->get.deadline_ns;
+	case STORE_PUT:
+		return r->put.deadline_ns;
+	case STORE_HEAD:
+		return r->head.deadline_ns;
+	case STORE_LIST:
+		return r->list.deadline_ns;
+	case STORE_REMOVE:
+		return r->remove.deadline_ns;
+	}
+	return 0;
+}
+
+void store_dispatch(struct store *s, const struct store_request *r, struct store_call *c)
+{
+	switch (r->op) {
+	case STORE_GET:
+		s->ops->get(s, &r->get, c);
+		break;
+	case STORE_PUT:
+		s->ops->put(s, &r->put, c);
+		break;
+	case STORE_HEAD:
+		s->ops->head(s, &r->head, c);
+		break;
+	case STORE_LIST:
+		s->ops->list(s, &r->list, c);
+		break;
+	case STORE_REMOVE:
+		s->ops->remove(s, &r->remove, c);
+		break;
+	}
+}
+
+static enum drill_mode drill_now_locked(struct store *s)
+{
+	lock_assert_held(&s->sync.lock);
+	if (s->sync.drill != DRILL_NONE && clock_now() >= s->sync.drill_until_ns)
+		s->sync.drill = DRILL_NONE;
+	return s->sync.drill;
+}
+
+static enum drill_mode enter(struct store *s)
+{
+	LOCK_SCOPE(&s->sync.lock);
+	s->sync.under_way++;
+	s->sync.stats.requests++;
+	return drill_now_locked(s);
+}
+
+static void leave_unstarted(struct store *s)
+{
+	LOCK_SCOPE(&s->sync.lock);
+	s->sync.stats.requests--;
+	if (--s->sync.under_way == 0)
+		cond_broadcast(&s->sync.idle);
+}
+
+static int start(struct store *s, const struct store_request *r, call_fn *then, void *arg, struct store_call **ret)
+{
+	struct store_call *c;
+	enum drill_mode mode;
+
+	if (!request_is_good(r))
+		return fail(-EINVAL);
+	c = call_new(s, r, then, arg);
+	if (!c)
+		return fail(-ENOMEM);
+	mode = enter(s);
+	if (mode == DRILL_NONE) {
+		store_dispatch(s, r, c);
+	} else if (drill_play(mode, s, r, c) < 0) {
+		leave_unstarted(s);
+		store_call_unref(c);
+		return fail(-ENOMEM);
+	}
+	*ret = c;
+	return 0;
+}
+
+int store_get_then(struct store *s, const struct get_req *r, call_fn *done, void *arg, struct store_call **ret)
+{
+	return start(s, &(struct store_request){ .op = STORE_GET, .get = *r }, done, arg, ret);
+}
+
+int store_put_then(struct store *s, const struct put_req *r, call_fn *done, void *arg, struct store_call **ret)
+{
+	return start(s, &(struct store_request){ .op = STORE_PUT, .put = *r }, done, arg, ret);
+}
+
+int store_get(struct store *s, const struct get_req *r, struct store_call **ret)
+{
+	return store_get_then(s, r, NULL, NULL, ret);
+}
+
+int store_put(struct store *s, const struct put_req *r, struct store_call **ret)
+{
+	return store_put_then(s, r, NULL, NULL, ret);
+}
+
+int store_head(struct store *s, const struct head_req *r, struct store_call **ret)
+{
+	return start(s, &(struct store_request){ .op = STORE_HEAD, .head = *r }, NULL, NULL, ret);
+}
+
+int store_list(struct store *s, const struct list_req *r, struct store_call **ret)
+{
+	return start(s, &(struct store_request){ .op = STORE_LIST, .list = *r }, NULL, NULL, ret);
+}
+
+int store_remove(struct store *s, const struct remove_req *r, struct store_call **ret)
+{
+	return start(s, &(struct store_request){ .op = STORE_REMOVE, .remove = *r }, NULL, NULL, ret);
+}
+
+/* ---- start and wait ---- */
+
+static uint64_t later(uint64_t t, uint64_t by)
+{
+	return t > NEVER - by ? NEVER : t + by;
+}
+
+static int run(struct store *s, const struct store_request *r, struct store_call **ret_call)
+{
+	struct store_call *c = NULL;
+	bool writes = r->op == STORE_PUT || r->op == STORE_REMOVE;
+	int result = start(s, r, NULL, NULL, &c);
+
+	*ret_call = c;
+	if (result < 0)
+		return result;
+	result = call_wait(&c->call, later(store_request_deadline(r), GRACE_NS));
+	if (call_finished(&c->call))
+		return result;
+	call_cancel(&c->call);
+	result = call_wait(&c->call, later(clock_now(), GRACE_CANCEL_NS));
+	if (call_finished(&c->call))
+		return result;
+	return writes ? STORE_UNKNOWN : fail(-ETIMEDOUT);
+}
+
+int store_get_wait(struct store *s, const struct get_req *r, struct store_call **ret_call)
+{
+	return run(s, &(struct store_request){ .op = STORE_GET, .get = *r }, ret_call);
+}
+
+int store_put_wait(struct store *s, const struct put_req *r, struct store_call **ret_call)
+{
+	return run(s, &(struct store_request){ .op = STORE_PUT, .put = *r }, ret_call);
+}
+
+int store_head_wait(struct store *s, const struct head_req *r, struct store_call **ret_call)
+{
+	return run(s, &(struct store_request){ .op = STORE_HEAD, .head = *r }, ret_call);
+}
+
+int store_list_wait(struct store *s, const struct list_req *r, struct store_call **ret_call)
+{
+	return run(s, &(struct store_request){ .op = STORE_LIST, .list = *r }, ret_call);
+}
+
+int store_remove_wait(struct store *s, const struct remove_req *r, struct store_call **ret_call)
+{
+	return run(s, &(struct store_request){ .op = STORE_REMOVE, .remove = *r }, ret_call);
+}
+
+/* ---- figures and drills ---- */
+
+void store_stats_get(struct store *s, struct store_stats *ret)
+{
+	LOCK_SCOPE(&s->sync.lock);
+	*ret = s->sync.stats;
+}
+
+void store_drill(struct store *s, enum drill_mode mode, uint64_t until_ns)
+{
+	LOCK_SCOPE(&s->sync.lock);
+	s->sync.drill = mode;
+	s->sync.drill_until_ns = until_ns;
+}
+
+enum drill_mode store_drill_get(struct store *s)
+{
+	LOCK_SCOPE(&s->sync.lock);
+	return drill_now_locked(s);
+}
