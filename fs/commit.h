@@ -47,6 +47,7 @@ struct commit_options {
 	uint64_t deadline_ns;    /* how long a waiter waits before -EIO: 60 s */
 	bool read_only;          /* follow only */
 	const char *host;        /* for MOUNT */
+	const uint8_t *volume_id; /* 16 bytes, or NULL: a database of another volume is rebuilt from the journal */
 };
 /* Takes neither; journal and view are borrowed and belong to the commit task from here on (the view under commit_lock). */
 must_check int commit_new(const struct commit_options *o, struct journal *j, struct kv *ns, const struct commit_events *ev,
