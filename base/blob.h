@@ -18,7 +18,7 @@ struct blob *blob_ref(struct blob *b);
 struct blob *blob_unref(struct blob *b); /* takes NULL, answers NULL */
 DEFINE_CLEANUP(struct blob *, blob_unref)
 
-uint8_t *blob_bytes(struct blob *b); /* for filling, before it is shared */
+uint8_t *blob_bytes(struct blob *b); /* for filling; asserts that it is not shared */
 struct span blob_span(const struct blob *b);
 /* Cuts the length while it has one owner; len <= the present one. */
 void blob_shrink(struct blob *b, size_t len);

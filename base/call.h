@@ -37,8 +37,13 @@ struct call *call_ref(struct call *c);
 void call_unref(struct call *c);
 /* Before the start: what to run at the end. */
 void call_on_done(struct call *c, call_fn *done, void *arg);
-/* By the implementer: how to cancel; ignored (and run at once) when already cancelled. */
+/*
+ * By the implementer: how to cancel; run at once when that was already asked, forgotten when the
+ * call has finished. It runs at most once, holding no lock of the call, and perhaps while another
+ * thread finishes the call.
+ */
 void call_set_cancel(struct call *c, call_fn *cancel, void *arg);
+/* Gives back no reference: the implementer drops its own afterwards. */
 void call_finish(struct call *c, int result);
 void call_cancel(struct call *c);
 bool call_finished(struct call *c);
@@ -47,6 +52,7 @@ bool call_cancelled(struct call *c);
 int call_wait(struct call *c, uint64_t deadline_ns);
 /*
  * Waits until at least `enough` of n are finished (whatever their results). Answers the
- * number finished, or -ETIMEDOUT with fewer. NULL entries are skipped.
+ * number finished, or -ETIMEDOUT with fewer; -ENOMEM. NULL entries are skipped; no more than the rest
+ * of them is waited for.
  */
 int calls_wait(struct call *const *calls, size_t n, size_t enough, uint64_t deadline_ns);

@@ -62,17 +62,15 @@ void closep(int *fd);
 
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)                                                                                  \
+/* Each argument is evaluated once; names of their own let them be nested. */
+#define MIN(a, b) PICK_AS(a, <, b, __COUNTER__)
+#define MAX(a, b) PICK_AS(a, >, b, __COUNTER__)
+#define PICK_AS(a, op, b, n) PICK_NAMED(a, op, b, n)
+#define PICK_NAMED(a, op, b, n)                                                                    \
 	({                                                                                         \
-		typeof(a) a_ = (a);                                                                \
-		typeof(b) b_ = (b);                                                                \
-		a_ < b_ ? a_ : b_;                                                                 \
-	})
-#define MAX(a, b)                                                                                  \
-	({                                                                                         \
-		typeof(a) a_ = (a);                                                                \
-		typeof(b) b_ = (b);                                                                \
-		a_ > b_ ? a_ : b_;                                                                 \
+		typeof(a) a_##n = (a);                                                             \
+		typeof(b) b_##n = (b);                                                             \
+		a_##n op b_##n ? a_##n : b_##n;                                                    \
 	})
 
 #define KiB 1024ull
@@ -89,5 +87,5 @@ void closep(int *fd);
  */
 int fail_at(int error, const char *file, int line);
 #define fail(error) fail_at((error), __FILE__, __LINE__)
-/* Writes the ring's newest entries, "EIO at seal.c:120 < fetch.c:88", into buf and clears it. */
+/* Writes the ring's entries, newest first, "EIO at fetch.c:88 < seal.c:120", into buf and clears it; answers buf. */
 const char *fail_trace(char *buf, size_t size);

@@ -5,7 +5,7 @@
  *   log_warn("replicas", "breaker opened", "store=%s errors=%u", name, n);
  * stderr with journald's <N> prefixes or plain, or syslog; never a secret, and no
  * file name of a user at info or above. Each call site is limited to 10 lines in 10 s;
- * the next line says how many were left out.
+ * the next line says how many were left out. The key=value part may be missing.
  */
 #include "base/defs.h"
 
@@ -26,13 +26,14 @@ struct log_site {
 	uint64_t window_ns;
 	unsigned count, dropped;
 };
-void log_write(struct log_site *site, enum log_level level, const char *subsystem, const char *sentence, const char *fmt, ...)
-	printf_like(5, 6);
+/* fmt begins with a blank or is only that; use the macros, which put it there. Keeps errno. */
+void log_write(struct log_site *site, enum log_level level, const char *subsystem,
+	       const char *sentence, const char *fmt, ...) printf_like(5, 6);
 #define log_at(level, subsystem, sentence, ...)                                                    \
 	do {                                                                                       \
 		static struct log_site site_;                                                      \
 		if ((level) <= log_level_get())                                                    \
-			log_write(&site_, (level), (subsystem), (sentence), __VA_ARGS__);          \
+			log_write(&site_, (level), (subsystem), (sentence), " " __VA_ARGS__);      \
 	} while (0)
 #define log_error(subsystem, sentence, ...) log_at(LOG_LEVEL_ERROR, subsystem, sentence, __VA_ARGS__)
 #define log_warn(subsystem, sentence, ...) log_at(LOG_LEVEL_WARN, subsystem, sentence, __VA_ARGS__)

@@ -12,7 +12,7 @@ must_check int hex_decode(const char *text, size_t text_len, uint8_t *ret, size_
 
 must_check int base64_encode(struct span s, struct buf *ret);     /* RFC 4648, padded; appends */
 must_check int base64url_encode(struct span s, struct buf *ret);  /* URL alphabet, no padding (JWT) */
-must_check int base64_decode(struct span text, struct buf *ret);  /* either alphabet, padding optional; -EINVAL; appends */
+must_check int base64_decode(struct span text, struct buf *ret);  /* either alphabet, padding optional; canonical bits; -EINVAL; appends */
 
 /* Percent-encodes all but A-Z a-z 0-9 - . _ ~ and, with keep_slash, '/'; upper-case hex. Appends. */
 must_check int percent_encode(struct span s, bool keep_slash, struct buf *ret);
@@ -27,7 +27,7 @@ void iso_basic_date(time_t t, char ret[17]);
 /* RFC 3339 "2026-01-02T03:04:05.678Z", fraction and offset accepted. */
 must_check int iso_date_parse(const char *s, time_t *ret);
 
-/* "200G", "64KiB", "80%" is not one; units K M G T are powers of 1024. -EINVAL, -ERANGE. */
+/* "200G", "64KiB" or "64 kb", "80%" is not one; units K M G T are powers of 1024. -EINVAL, -ERANGE. */
 must_check int size_parse(const char *s, uint64_t *ret);
 /* "10s", "500ms", "2m", "24h", "7d", bare number = seconds -> ns. */
 must_check int duration_parse(const char *s, uint64_t *ret_ns);

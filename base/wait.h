@@ -9,7 +9,10 @@
  * (W1) Times are ns of a clock that counts suspended time (CLOCK_BOOTTIME); a deadline
  *      is a point of that clock; NEVER waits without end.
  * (W2) Locks are ranked; a thread takes them in rising rank only (asserted).
- * (W3) No lock is held across a store call, a callback, or a kernel notification.
+ * (W3) No lock is held across a store call, a callback, a kernel notification or a wait:
+ *      sleep_until() and task_join() assert that none is held, cond_wait() that only its own is.
+ *
+ * Events and pools are made of the rest (event.c, pool.c) and serve every implementation.
  */
 #include "base/defs.h"
 
@@ -35,7 +38,8 @@ static inline uint64_t random_u64(void)
 /* Tasks. A task is joined or detached exactly once. */
 typedef void task_fn(void *arg);
 struct task;
-struct task *task_start(const char *name, task_fn *fn, void *arg); /* NULL: the machine gives no more */
+/* Signals are for the main thread: tasks take none. NULL: the machine gives no more. */
+struct task *task_start(const char *name, task_fn *fn, void *arg);
 void task_join(struct task *t);
 void task_detach(struct task *t);
 const char *task_name(void); /* of the calling task; "main" otherwise */
@@ -65,6 +69,7 @@ void lock_release(struct lock *l); /* the end of the lock's life */
 void lock_take(struct lock *l);
 void lock_give(struct lock *l);
 void lock_assert_held(const struct lock *l);
+void lock_assert_none(void); /* the calling thread holds no lock at all (W3) */
 
 static inline unused void lock_givep(struct lock **l)
 {
@@ -85,10 +90,10 @@ void cond_init(struct cond *c);
 void cond_release(struct cond *c);
 void cond_signal(struct cond *c);
 void cond_broadcast(struct cond *c);
-/* 0 when woken, -ETIMEDOUT when the deadline passed. The lock is held again in both cases. */
+/* 0 when woken, -ETIMEDOUT when the deadline passed. The lock is held again in both cases, and no other meanwhile. */
 int cond_wait(struct cond *c, struct lock *l, uint64_t deadline_ns);
 
-/* A flag to wait for: set stays set until cleared. */
+/* A flag to wait for: set stays set until cleared. It may be set while other locks are held, but no leaf. */
 struct event {
 	struct lock lock;
 	struct cond cond;
@@ -103,7 +108,7 @@ int event_wait(struct event *e, uint64_t deadline_ns);
 /* Waits and clears in one step. */
 int event_take(struct event *e, uint64_t deadline_ns);
 
-/* A pool of workers on one bounded queue. */
+/* A pool of workers on one bounded queue. NULL: no memory, no threads. */
 struct pool;
 struct pool *pool_new(const char *name, unsigned workers, size_t max_queued);
 /* 0; -EAGAIN: the queue is full (nothing was done); -ESHUTDOWN. */
