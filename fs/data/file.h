@@ -48,15 +48,11 @@ struct file *file_ref(struct file *f);
 /* The last one out reaps an inode that has no name any more. */
 void file_close(struct file *f);
 
-/* Reads up to len bytes at off into dst; *ret_len is less at the end of the file only. 0, FILE_WOULD_WAIT, -EIO, -ESTALE.
- * cancelled (or NULL) is asked now and then while waiting: true ends with -EINTR. */
-typedef bool file_cancelled_fn(void *arg);
-must_check int file_read(struct file *f, uint64_t off, size_t len, enum file_wait wait, file_cancelled_fn *cancelled, void *arg,
-			 uint8_t *dst, size_t *ret_len);
+/* Reads up to len bytes at off into dst; *ret_len is less at the end of the file only. 0, FILE_WOULD_WAIT, -EIO, -ESTALE. */
+must_check int file_read(struct file *f, uint64_t off, size_t len, enum file_wait wait, uint8_t *dst, size_t *ret_len);
 /* Writes; time_ns is the mtime to be. append: an O_APPEND write (off is where the kernel believes the end to be; the end wins).
- * 0, FILE_WOULD_WAIT, -EFBIG, -EINTR, -EIO (no room for dirty data by the deadline), -ENOMEM. */
-must_check int file_write(struct file *f, uint64_t off, struct span bytes, bool append, uint64_t time_ns, enum file_wait wait,
-			  file_cancelled_fn *cancelled, void *arg);
+ * 0, FILE_WOULD_WAIT, -EFBIG, -EIO (no room for dirty data by the deadline), -ENOMEM. */
+must_check int file_write(struct file *f, uint64_t off, struct span bytes, bool append, uint64_t time_ns, enum file_wait wait);
 /* Does a flush have anything to do (dirty data or an uncommitted truncation)? */
 bool file_dirty(struct file *f);
 /*
