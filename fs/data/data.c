@@ -28,8 +28,7 @@ struct file *file_find(struct data *d, uint64_t ino)
 	return f;
 }
 
-/* Only if it is in use. */
-static struct file *file_peek(struct data *d, uint64_t ino)
+struct file *file_peek(struct data *d, uint64_t ino)
 {
 	struct file *f;
 
@@ -100,7 +99,7 @@ int data_inode(struct data *d, uint64_t ino, struct inode_row *ret)
 	struct inode_view iv = { 0 };
 	int r;
 
-	buf_init(&iv.bytes, 64 * KiB);
+	buf_init(&iv.bytes, ROW_MAX);
 	r = ns_inode(commit_lock(d->o.commit), ino, &iv);
 	commit_unlock(d->o.commit);
 	if (r == 0) {

@@ -9,10 +9,8 @@
 
 #include <uthash.h>
 
-#define INLINE_MAX (16 * KiB)       /* what travels in the record instead of a chunk */
 #define SEGMENTS_MAX 4096           /* more dirty ranges than this start a flush by themselves */
 #define DIRTY_AGE_NS (2 * NS_PER_S) /* written data leaves after this much, asked or not */
-#define FILE_SIZE_MAX ((uint64_t)INT64_MAX)
 
 /* A chunk on its way, or arrived. */
 struct upload {
@@ -81,6 +79,7 @@ struct data {
 
 /* data.c */
 struct file *file_find(struct data *d, uint64_t ino); /* referenced, or NULL */
+struct file *file_peek(struct data *d, uint64_t ino); /* the same, but only if it is in use */
 void file_unref(struct file *f);
 void file_mark_dirty_locked(struct file *f);
 void file_mark_clean_locked(struct file *f, bool *ret_unref);

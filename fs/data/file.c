@@ -51,13 +51,14 @@ uint64_t file_size_locked(struct file *f, uint64_t ns_size)
 	return MAX(f->replace ? f->base_size : ns_size, segments_end(&f->segs));
 }
 
-/* Nobody can ever read an orphan's unsent bytes again: they go. Answers whether the dirty reference is free. */
+/*
+ * Nobody can ever read an orphan's unsent bytes again: they go (what is being sent just now ends as garbage).
+ * Answers whether the dirty reference is free.
+ */
 static bool discard_locked(struct file *f)
 {
 	bool unref = false;
 
-	while (f->sending)
-		cond_wait(&f->cond, &f->lock, NEVER);
 	segments_release(&f->segs, file_run_free, f->data);
 	f->replace = false;
 	if (f->dirty)
@@ -110,7 +111,7 @@ void file_close(struct file *f)
 
 void data_orphaned(struct data *d, uint64_t ino)
 {
-	struct file *f = file_find(d, ino);
+	struct file *f = file_peek(d, ino);
 	bool open = false, unref = false;
 
 	if (f) {
