@@ -27,7 +27,7 @@ struct mount_options {
 	char *cache_size;        /* cache_size= as text ("200G", "80%"), over the configuration's; or NULL */
 	char *key_file, *passphrase_file, *key_command, *recovery_key_file; /* over the configuration's; or NULL */
 	bool accept_rollback;
-	char *kernel;            /* what the kernel itself understands, "nosuid,nodev,noatime"; "" if nothing */
+	char *kernel;            /* what the kernel itself understands, "nosuid,nodev,noatime"; or NULL */
 	enum log_level log_level;
 };
 void mount_options_init(struct mount_options *o);
