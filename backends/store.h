@@ -109,7 +109,7 @@ struct store_call {
 	} impl;
 };
 void store_call_unref(struct store_call *c);
-static inline unused void store_call_unrefp(struct store_call **c)
+static inline void store_call_unrefp(struct store_call **c)
 {
 	if (*c)
 		store_call_unref(*c);

@@ -15,14 +15,14 @@
 
 #define must_check __attribute__((warn_unused_result))
 #define printf_like(fmt, args) __attribute__((format(printf, fmt, args)))
-#define unused __attribute__((unused))
+#define maybe_unused __attribute__((unused)) /* not `unused`: libraries' headers spell their attributes so */
 
 /* The variable's destructor runs when its scope ends: _cleanup_(foo_freep) struct foo *f = NULL; */
 #define _cleanup_(fn) __attribute__((cleanup(fn)))
 
 /* Defines foo_freep() for _cleanup_ out of `struct foo *foo_free(struct foo *)`, which takes NULL. */
 #define DEFINE_CLEANUP(type, fn)                                                                   \
-	static inline unused void fn##p(type *p)                                                   \
+	static inline void fn##p(type *p)                                                   \
 	{                                                                                          \
 		if (*p)                                                                            \
 			*p = fn(*p);                                                               \
@@ -50,7 +50,7 @@ static inline void *free_null(void *p)
 	free(p);
 	return NULL;
 }
-static inline unused void freep(void *pp)
+static inline void freep(void *pp)
 {
 	free(*(void **)pp);
 }

@@ -71,7 +71,7 @@ void lock_give(struct lock *l);
 void lock_assert_held(const struct lock *l);
 void lock_assert_none(void); /* the calling thread holds no lock at all (W3) */
 
-static inline unused void lock_givep(struct lock **l)
+static inline void lock_givep(struct lock **l)
 {
 	if (*l)
 		lock_give(*l);
@@ -80,7 +80,7 @@ static inline unused void lock_givep(struct lock **l)
 #define LOCK_SCOPE_NAME(line) LOCK_SCOPE_JOIN(lock_scope_, line)
 /* Holds a lock until the scope ends. */
 #define LOCK_SCOPE(l)                                                                              \
-	_cleanup_(lock_givep) unused struct lock *LOCK_SCOPE_NAME(__LINE__) = (lock_take(l), (l))
+	_cleanup_(lock_givep) maybe_unused struct lock *LOCK_SCOPE_NAME(__LINE__) = (lock_take(l), (l))
 
 /* A condition variable. Spurious wake-ups happen: wait in a loop. */
 struct cond {

@@ -10,7 +10,7 @@
 #define TMPDIR_MAX 256
 
 /* Makes a new folder below $TMPDIR (or /tmp); its path in ret. Ends the test program when it can't. */
-static inline unused void tmpdir_make(char ret[TMPDIR_MAX])
+static inline void tmpdir_make(char ret[TMPDIR_MAX])
 {
 	const char *base = getenv("TMPDIR");
 
@@ -26,7 +26,7 @@ static inline int tmpdir_unlink_(const char *path, const struct stat *st, int ki
 	return remove(path);
 }
 
-static inline unused void tmpdir_remove(const char *path)
+static inline void tmpdir_remove(const char *path)
 {
 	nftw(path, tmpdir_unlink_, 16, FTW_DEPTH | FTW_PHYS);
 }
