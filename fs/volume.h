@@ -24,7 +24,7 @@ struct volume_hooks {
 };
 
 struct volume {
-	const struct config *config;          /* owned; stores, cache, key source */
+	struct config *config;                /* owned; stores, cache, key source */
 	const struct mount_options *options;  /* borrowed; outlives the volume */
 	uint8_t id[16];                       /* the volume's id */
 	char id_text[33];                     /* the same as hex */

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/volume_i.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/text.h"
+
+#define ASK_NS (15 * NS_PER_S)     /* for a superblock */
+#define LATE_NS (15 * NS_PER_S)    /* at the end, for copies beyond the acknowledged ones */
+#define BOOT_NS (300 * NS_PER_S)   /* to follow the journal to its tip */
+
+/* The commit task's events go to whoever serves the kernel just now. */
+static const struct volume_hooks *hooks(struct volume *v)
+{
+	LOCK_SCOPE(&v->sync.lock);
+
+	return v->sync.hooks;
+}
+
+static void on_applied(const struct op *op, const struct result *res, void *arg)
+{
+	const struct volume_hooks *h = hooks(arg);
+
+	if (h && h->events.applied)
+		h->events.applied(op, res, h->events.arg);
+}
+
+static void on_lost(const struct op *op, const struct result *said, const struct result *now, void *arg)
+{
+	const struct volume_hooks *h = hooks(arg);
+
+	if (h && h->events.lost)
+		h->events.lost(op, said, now, h->events.arg);
+}
+
+static void on_stopped(const char *why, void *arg)
+{
+	struct volume *v = arg;
+	const struct volume_hooks *h = hooks(v);
+
+	log_error("volume", "the mount is read-only from now on", "why=\"%s\"", why);
+	lock_take(&v->sync.lock);
+	snprintf(v->sync.stopped, sizeof(v->sync.stopped), "%s", why);
+	lock_give(&v->sync.lock);
+	if (h && h->events.stopped)
+		h->events.stopped(why, h->events.arg);
+}
+
+void volume_hooks_set(struct volume *v, const struct volume_hooks *h)
+{
+	LOCK_SCOPE(&v->sync.lock);
+
+	v->sync.hooks = h;
+}
+
+void volume_stopped(struct volume *v, char *ret, size_t size)
+{
+	LOCK_SCOPE(&v->sync.lock);
+
+	snprintf(ret, size, "%s", v->sync.stopped);
+}
+
+/* The key's source: what the mount was told, else the configuration's. */
+static struct key_source key_source_of(const struct volume *v)
+{
+	const struct mount_options *o = v->options;
+
+	if (o->key_file)
+		return (struct key_source){ KEY_FILE, o->key_file };
+	if (o->passphrase_file)
+		return (struct key_source){ KEY_PASSPHRASE, o->passphrase_file };
+	if (o->key_command)
+		return (struct key_source){ KEY_COMMAND, o->key_command };
+	if (o->recovery_key_file)
+		return (struct key_source){ KEY_RECOVERY, o->recovery_key_file };
+	return config_key_source(v->config);
+}
+
+static int name_volume(struct volume *v, const struct super *s)
+{
+	const char *name = v->config->name ? v->config->name : s->name;
+
+	free(v->name);
+	v->name = strdup(name);
+	return v->name ? 0 : fail(-ENOMEM);
+}
+
+static void take_identity(struct volume *v, const struct super *s)
+{
+	memcpy(v->id, s->volume_id, 16);
+	hex_encode(span_of(v->id, 16), v->id_text);
+	v->level = s->level;
+}
+
+/* From URLs to replicas and keys. */
+static int open_stores(struct volume *v, char *err, size_t err_size)
+{
+	_cleanup_(candidates_release) struct candidates c = { .n = 0 };
+	const struct key_source key = key_source_of(v);
+	struct candidate *chosen;
+	const struct super *s;
+	int r = candidates_open(&c, v->config, err, err_size);
+
+	if (!r)
+		r = candidates_ask(&c, 0, clock_now() + ASK_NS);
+	if (!r)
+		r = candidates_choose(&c, v->config, &chosen, err, err_size);
+	if (r)
+		return r;
+	take_identity(v, chosen->super);
+	r = volume_unlock(chosen->super, &key, &v->sealer, err, err_size);
+	/* The name of the folder: the configuration's, or (for bare URLs) the id until the name is known. */
+	if (!r)
+		r = (v->name = strdup(v->config->name ? v->config->name : v->id_text)) ? 0 : -ENOMEM;
+	if (!r)
+		r = volume_local_open(v, err, err_size);
+	if (!r)
+		r = candidates_place(&c, v, &s, err, err_size);
+	if (!r)
+		r = name_volume(v, s);
+	if (r)
+		return r;
+	v->epoch = s->epoch;
+	v->ack = MIN(v->config->acknowledge, (unsigned)__builtin_popcountll(v->data_stores));
+	return 0;
+}
+
+static int open_journal(struct volume *v)
+{
+	struct journal_options o = { .replicas = v->replicas,
+				     .stores = v->journal_stores,
+				     .sealer = v->sealer,
+				     .epoch = v->epoch,
+				     .read_only = v->options->read_only };
+
+	memcpy(o.store_ids, v->store_ids, sizeof(o.store_ids));
+	return journal_new(&o, &v->journal);
+}
+
+static int open_commit(struct volume *v, char *err, size_t err_size)
+{
+	const struct commit_events events = { on_applied, on_lost, on_stopped, v };
+	char host[64] = "?", who[96];
+	struct commit_options o = { .hold_ns = 2 * NS_PER_S,
+				    .delay_ns = NS_PER_S / 2,
+				    .freshness_ns = v->options->freshness_ns,
+				    .deadline_ns = v->options->deadline_ns,
+				    .read_only = v->options->read_only,
+				    .host = who };
+	int r;
+
+	gethostname(host, sizeof(host) - 1);
+	snprintf(who, sizeof(who), "%s:%d", host, (int)getpid());
+	r = commit_new(&o, v->journal, v->ns, &events, &v->commit);
+	if (!r)
+		r = commit_start(v->commit, clock_now() + BOOT_NS, err, err_size);
+	if (r && !*err)
+		return say(r, err, err_size, "the journal cannot be followed: %s", strerror(-r));
+	return r;
+}
+
+static int open_pieces(struct volume *v, char *err, size_t err_size)
+{
+	_cleanup_free_ char *dir = NULL;
+	struct pieces_options o = { .disk_bytes = v->cache_bytes, .memory_bytes = v->memory_bytes / 5 };
+	int r;
+
+	if (asprintf(&dir, "%s/pieces", v->cache_dir) < 0)
+		return fail(-ENOMEM);
+	o.dir = dir;
+	r = pieces_new(&o, &v->pieces);
+	return r ? say(r, err, err_size, "cache folder %s: %s", dir, strerror(-r)) : 0;
+}
+
+static int open_data(struct volume *v)
+{
+	const struct data_options o = { .replicas = v->replicas,
+					.sealer = v->sealer,
+					.pieces = v->pieces,
+					.commit = v->commit,
+					.stores = v->data_stores,
+					.ack = v->ack,
+					.memory_bytes = v->memory_bytes,
+					.deadline_ns = v->options->deadline_ns,
+					.read_only = v->options->read_only };
+
+	return data_new(&o, &v->data);
+}
+
+static int open_all(struct volume *v, char *err, size_t err_size)
+{
+	int r = open_stores(v, err, err_size);
+
+	if (!r)
+		r = volume_namespace_open(v, err, err_size);
+	if (!r)
+		r = open_journal(v);
+	if (!r)
+		r = open_commit(v, err, err_size);
+	if (!r)
+		r = open_pieces(v, err, err_size);
+	if (!r)
+		r = open_data(v);
+	if (r && !*err)
+		return say(r, err, err_size, "cannot open the volume: %s", strerror(-r));
+	v->opened_ns = clock_now();
+	return r;
+}
+
+int volume_open(struct config *takes_cfg, const struct mount_options *o, struct volume **ret, char *err,
+		size_t err_size)
+{
+	struct volume *v = calloc(1, sizeof(*v));
+	int r;
+
+	*err = '\0';
+	if (!v) {
+		config_free(takes_cfg);
+		return say(-ENOMEM, err, err_size, "not enough memory");
+	}
+	v->config = takes_cfg;
+	v->options = o;
+	v->cache_lock_fd = -1;
+	lock_init(&v->sync.lock, RANK_LEAF);
+	r = open_all(v, err, err_size);
+	if (r)
+		volume_free(v);
+	else
+		*ret = v;
+	return r;
+}
+
+int volume_sync(struct volume *v, bool all, uint64_t deadline_ns)
+{
+	int r = v->options->read_only ? 0 : data_flush_all(v->data, deadline_ns);
+	int committed = v->options->read_only ? 0 : commit_sync_wait(v->commit, 0, deadline_ns);
+
+	if (!r)
+		r = committed;
+	if (!r && all)
+		r = replicas_drain(v->replicas, deadline_ns);
+	return r;
+}
+
+int volume_close(struct volume *v, uint64_t deadline_ns)
+{
+	int r = volume_sync(v, false, deadline_ns), stopped;
+
+	/* Copies still on their way get a while; those that fail become deficits, which commit_stop commits. */
+	replicas_drain(v->replicas, MIN(deadline_ns, clock_now() + LATE_NS));
+	stopped = commit_stop(v->commit, deadline_ns);
+	volume_free(v);
+	return r ? r : stopped;
+}
+
+struct volume *volume_free(struct volume *v)
+{
+	if (!v)
+		return NULL;
+	data_free(v->data);
+	pieces_free(v->pieces);
+	commit_free(v->commit);
+	journal_free(v->journal);
+	kv_close(v->ns);
+	replicas_free(v->replicas);
+	sealer_free(v->sealer);
+	if (v->cache_lock_fd >= 0)
+		close(v->cache_lock_fd);
+	lock_release(&v->sync.lock);
+	free(v->cache_dir);
+	free(v->name);
+	config_free(v->config);
+	free(v);
+	return NULL;
+}
