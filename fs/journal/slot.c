@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/journal/slot.h"
+
+#include "fs/journal/plant.h"
+
+/* A store that is left out at first (open breaker, long queue) is asked after all when the others are slow. */
+#define PATIENCE_NS (500 * NS_PER_MS)
+/* A learner that has read a majority waits this much longer for the others to settle a doubt. */
+#define SETTLE_LEAST_NS (100 * NS_PER_MS)
+#define SETTLE_FACTOR 3
+
+void slot_init(struct slot *s, struct journal *j)
+{
+	*s = (struct slot){ .journal = j, .number = journal_tip(j) };
+	tally_init(&s->tally, j->n_stores, j->last.next, j->last.hash);
+	for_each_store(i, j->o.stores)
+		acceptor_init(&s->acceptors[i], j, i, s->number);
+}
+
+void slot_release(struct slot *s)
+{
+	for_each_store(i, s->journal->o.stores)
+		acceptor_release(&s->acceptors[i]);
+	tally_release(&s->tally);
+}
+
+void slot_ask(struct slot *s, uint64_t stores)
+{
+	s->asked |= stores & s->journal->o.stores;
+	s->patience_ns = clock_now() + PATIENCE_NS;
+}
+
+void slot_widen(struct slot *s)
+{
+	if (s->asked != s->journal->o.stores && (s->failed || clock_now() >= s->patience_ns))
+		slot_ask(s, s->journal->o.stores);
+}
+
+void slot_wait(struct slot *s, uint64_t deadline_ns)
+{
+	struct call *calls[REPLICAS_MAX] = { NULL };
+	size_t n = 0;
+
+	if (s->asked != s->journal->o.stores)
+		deadline_ns = MIN(deadline_ns, s->patience_ns);
+	for_each_store(i, s->asked) {
+		struct acceptor *a = &s->acceptors[i];
+
+		if (a->call)
+			calls[n++] = &a->call->call;
+		else if (!acceptor_idle(a))
+			deadline_ns = MIN(deadline_ns, a->retry_ns);
+	}
+	if (n > 0)
+		calls_wait(calls, n, 1, deadline_ns);
+	else
+		sleep_until(deadline_ns);
+}
+
+int slot_failure(const struct slot *s)
+{
+	for_each_store(i, s->asked) {
+		const int error = s->acceptors[i].error;
+
+		if (error == -EIO || error == -EACCES || error == -ENOSPC)
+			return fail(-EIO);
+	}
+	return fail(-ETIMEDOUT);
+}
+
+static int learn_step(struct slot *s, unsigned i)
+{
+	struct acceptor *a = &s->acceptors[i];
+	const uint64_t bit = 1ull << i;
+
+	if (acceptor_idle(a) && !(s->tally.complete & bit))
+		acceptor_read(a);
+	switch (acceptor_step(a)) {
+	case ACCEPTOR_LINK:
+		if (plant(PLANT_LINK_0))
+			tally_complete(&s->tally, i);
+		return tally_see(&s->tally, i, &a->top);
+	case ACCEPTOR_TOP:
+		tally_complete(&s->tally, i);
+		return 0;
+	case ACCEPTOR_FAILED:
+		s->failed |= bit;
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+/* Is an answer there that was not looked at yet, or a link to ask for? */
+static bool learn_busy(const struct slot *s)
+{
+	for_each_store(i, s->asked & ~s->tally.complete) {
+		const struct acceptor *a = &s->acceptors[i];
+
+		if (acceptor_idle(a) || (a->call && call_finished(&a->call->call)))
+			return true;
+	}
+	return false;
+}
+
+/* The chains of the slot itself do not tell: a link of the next slot names the record, if one was chosen. */
+static int learn_name(struct slot *s, uint64_t deadline_ns)
+{
+	struct journal *j = s->journal;
+	struct acceptor next[REPLICAS_MAX];
+	struct call *calls[REPLICAS_MAX] = { NULL };
+	int r = 0;
+
+	for_each_store(i, s->asked) {
+		acceptor_init(&next[i], j, i, s->number + 1);
+		acceptor_read(&next[i]);
+		calls[i] = next[i].call ? &next[i].call->call : NULL;
+	}
+	/* A store that is away does not keep the others' answers back. */
+	r = calls_wait(calls, REPLICAS_MAX, s->tally.majority, MIN(deadline_ns, clock_now() + NS_PER_S));
+	for_each_store(i, s->asked) {
+		if (acceptor_step(&next[i]) == ACCEPTOR_LINK)
+			tally_name(&s->tally, next[i].top.prev);
+		acceptor_release(&next[i]);
+	}
+	return r < 0 && r != -ETIMEDOUT ? r : 0;
+}
+
+static int verdict_result(enum tally_verdict v)
+{
+	switch (v) {
+	case TALLY_CHOSEN:
+		return 0;
+	case TALLY_NOTHING:
+		return JOURNAL_NOTHING;
+	case TALLY_CONFLICT:
+		return JOURNAL_CONFLICT;
+	default:
+		return JOURNAL_UNDETERMINED;
+	}
+}
+
+/* Reads chains until they say something, or a majority was read and the rest had its time. */
+static int learn_chains(struct slot *s, uint64_t deadline_ns, const struct tally_accept **ret)
+{
+	const uint64_t begun = clock_now();
+	uint64_t until = deadline_ns;
+
+	for (;;) {
+		enum tally_verdict v;
+		uint64_t now;
+
+		for_each_store(i, s->asked) {
+			int r = learn_step(s, i);
+
+			if (r)
+				return r;
+		}
+		v = tally_verdict(&s->tally, ret);
+		if (v != TALLY_OPEN)
+			return verdict_result(v);
+		if (learn_busy(s))
+			continue;
+		now = clock_now();
+		if (s->tally.complete == s->asked) { /* what was read leaves a doubt: ask the others, too */
+			if (s->asked == s->journal->o.stores)
+				return JOURNAL_UNDETERMINED;
+			slot_ask(s, s->journal->o.stores);
+		}
+		if ((unsigned)__builtin_popcountll(s->tally.complete) >= s->tally.majority && until == deadline_ns)
+			until = MIN(deadline_ns, now + SETTLE_LEAST_NS + SETTLE_FACTOR * (now - begun));
+		if (now >= until)
+			return until < deadline_ns ? JOURNAL_UNDETERMINED : slot_failure(s);
+		slot_widen(s);
+		slot_wait(s, until);
+	}
+}
+
+int slot_learn(struct slot *s, uint64_t deadline_ns, const struct tally_accept **ret)
+{
+	int r;
+
+	slot_ask(s, journal_pick(s->journal));
+	r = learn_chains(s, deadline_ns, ret);
+	if (r != JOURNAL_UNDETERMINED || s->tally.named)
+		return r;
+	r = learn_name(s, deadline_ns);
+	if (r)
+		return r;
+	return verdict_result(tally_verdict(&s->tally, ret));
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * One slot under way: the chains at the stores and what they say together. Learning it, getting a record chosen on
+ * the fast path, getting one chosen by two phases.
+ */
+#include "fs/journal/acceptor.h"
+#include "fs/journal/tally.h"
+
+struct slot {
+	struct journal *journal;
+	uint64_t number;
+	struct tally tally;
+	struct acceptor acceptors[REPLICAS_MAX]; /* by the number of the store */
+	uint64_t asked;      /* stores that take part so far */
+	uint64_t failed;     /* those with a failed attempt */
+	uint64_t patience_ns; /* then the others take part, too */
+};
+
+/* The slot after the last learned one. */
+void slot_init(struct slot *s, struct journal *j);
+/* Requests under way go on by themselves. */
+void slot_release(struct slot *s);
+#define _cleanup_slot_ _cleanup_(slot_release)
+
+/*
+ * Results of all three: 0 with what was chosen in *ret (borrowed from the slot); JOURNAL_CONFLICT; JOURNAL_UNDETERMINED;
+ * -ETIMEDOUT, -EIO (no majority answers), -ENOMEM. Learning also: JOURNAL_NOTHING.
+ */
+must_check int slot_learn(struct slot *s, uint64_t deadline_ns, const struct tally_accept **ret);
+/* The owner's first try with ballot 0. JOURNAL_UNDETERMINED: go on with two phases, in the same struct slot or a new one. */
+must_check int slot_fast(struct slot *s, const struct record *r, uint64_t deadline_ns, const struct tally_accept **ret);
+/* Anybody's; proposes r unless something else may have been chosen. */
+must_check int slot_two_phase(struct slot *s, const struct record *r, uint64_t deadline_ns, const struct tally_accept **ret);
+
+/* For the files of the folder: more stores take part. */
+void slot_ask(struct slot *s, uint64_t stores);
+/* Waits until an acceptor may have something to say; not beyond the deadline. */
+void slot_wait(struct slot *s, uint64_t deadline_ns);
+/* After patience or a failure, everybody is asked. */
+void slot_widen(struct slot *s);
+/* What is written upon the slot before. */
+static inline const uint8_t *slot_prev(const struct slot *s)
+{
+	return s->tally.prev;
+}
+/* Why no majority came together: -EIO when stores refuse for good, else -ETIMEDOUT. */
+int slot_failure(const struct slot *s);
