@@ -57,6 +57,11 @@ void file_unref(struct file *f)
 	free(f);
 }
 
+void file_unpin(struct file *f)
+{
+	file_unref(f);
+}
+
 /* run_free_fn */
 void file_run_free(struct run *r, void *arg)
 {

@@ -44,7 +44,9 @@ DEFINE_CLEANUP(struct data *, data_free)
 
 /* Opens an inode; trunc: as by O_TRUNC (D4). 0, -ENOMEM, -ESTALE (no such inode). One reference for the caller. */
 must_check int file_open(struct data *d, uint64_t ino, bool trunc, struct file **ret);
+/* Keeps it alive beyond its handle, for what is under way. */
 struct file *file_ref(struct file *f);
+void file_unpin(struct file *f);
 /* The last one out reaps an inode that has no name any more. */
 void file_close(struct file *f);
 
