@@ -24,8 +24,7 @@ struct crc_table {
 static struct crc_table table32, table64;
 
 static uint64_t tabled32(uint64_t crc, struct span s);
-static uint64_t tabled64(uint64_t crc, struct span s);
-static crc_fn *update32 = tabled32, *update64 = tabled64;
+static crc_fn *update32, *update64;
 
 static void fill(struct crc_table *t, uint64_t polynomial)
 {
@@ -45,10 +44,8 @@ static __attribute__((constructor)) void choose(void)
 {
 	fill(&table32, CASTAGNOLI);
 	fill(&table64, NVME);
-	if (crc_x86_crc32c())
-		update32 = crc_x86_crc32c();
-	if (crc_x86_crc64nvme())
-		update64 = crc_x86_crc64nvme();
+	update32 = crc_x86_crc32c() ?: tabled32;
+	update64 = crc_x86_crc64nvme() ?: crc_tabled64;
 }
 
 static uint64_t load(const uint8_t *p)
@@ -83,7 +80,7 @@ static uint64_t tabled32(uint64_t crc, struct span s)
 	return tabled(&table32, crc, s);
 }
 
-static uint64_t tabled64(uint64_t crc, struct span s)
+uint64_t crc_tabled64(uint64_t crc, struct span s)
 {
 	return tabled(&table64, crc, s);
 }
@@ -105,5 +102,5 @@ uint32_t crc32c_by_table(uint32_t crc_so_far, struct span s)
 
 uint64_t crc64nvme_by_table(uint64_t crc_so_far, struct span s)
 {
-	return ~tabled64(~crc_so_far, s);
+	return ~crc_tabled64(~crc_so_far, s);
 }

@@ -6,6 +6,9 @@
 /* Takes and answers the register of the definition: not inverted. */
 typedef uint64_t crc_fn(uint64_t crc, struct span s);
 
+/* CRC-64's register over s by table. */
+uint64_t crc_tabled64(uint64_t crc, struct span s);
+
 /* NULL where this processor lacks the instructions. */
 crc_fn *crc_x86_crc32c(void);
 crc_fn *crc_x86_crc64nvme(void);
