@@ -70,6 +70,8 @@ struct web_dialect {
 	void (*route)(struct web_req *);
 	/* Authenticates, checks the headers, asks for checksums. May fail the request. */
 	void (*check)(struct web_req *);
+	/* Finds the key in the body, when route() has set key_in_body. May be NULL. */
+	void (*find_key)(struct web_req *);
 	/* The body is there. Fills the reply. May run twice for one request. */
 	void (*run)(struct web_req *);
 	/* The dialect's error answer; code may be NULL for what the cloud says with that status. */

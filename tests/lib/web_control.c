@@ -225,8 +225,7 @@ static void object_put(struct web_req *req)
 		object->crc32c = req->sums.crc32c;
 		memcpy(object->md5, req->sums.md5, sizeof(object->md5));
 		object->has_md5 = true;
-		object->generation = web_store_next_generation(web->store, web_now_ns(web));
-		web->conf.dialect->etag(object);
+		object->seal = web->conf.dialect->etag;
 	}
 	web_store_put(web->store, req->bucket, object, web_now_ns(web), NULL, NULL);
 	web_object_unref(object);

@@ -78,6 +78,7 @@ struct web_req {
 	int verb;                       /* private to the dialect, as the route is */
 	const void *route;
 	const char *bucket, *key;       /* decoded; "" when absent */
+	bool key_in_body;               /* known only when the body is there */
 
 	unsigned want_sums;             /* set by check() */
 	struct web_sums sums;

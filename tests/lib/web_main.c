@@ -2,6 +2,7 @@
 #include "web.h"
 #include "web_control.h"
 #include "web_fault.h"
+#include "web_token.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -92,7 +93,7 @@ static void die(const char *format, ...)
 
 static const struct web_dialect *dialect_of(const char *name)
 {
-	static const struct web_dialect *const dialects[] = { &web_s3 };
+	static const struct web_dialect *const dialects[] = { &web_s3, &web_gcs };
 	for (size_t i = 0; i < sizeof(dialects) / sizeof(dialects[0]); i++)
 		if (strcmp(dialects[i]->name, name) == 0)
 			return dialects[i];
@@ -225,6 +226,7 @@ int main(int argc, char **argv)
 	web->store = web_store_new();
 	web->faults = web_faults_new();
 	web->stats = web_stats_new();
+	web->tokens = web_tokens_new();
 	options_read(web, argc, argv);
 	web->tls = tls_new(&web->conf);
 	web->jwt_key = jwt_key_read(web->conf.jwt_pubkey);

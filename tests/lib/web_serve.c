@@ -165,6 +165,7 @@ static bool act(struct web_req *req, const struct web_fault *fault)
 {
 	struct web_faults *faults = req->web->faults;
 	switch (fault->kind) {
+	case WEB_FAULT_REFUSE:          /* of a key that was in the body */
 	case WEB_FAULT_RESET_BEFORE:
 		web_io_reset(&req->conn->io);
 		return false;
@@ -223,22 +224,34 @@ static bool wants_close(const struct web_req *req)
 	return connection && strcasestr(connection, "close");
 }
 
+static void pick_fault(struct web_req *req, struct web_fault *fault)
+{
+	if (req->dialect != &web_control)
+		web_faults_pick(req->web->faults, req->op, req->key, fault);
+	req->conn->io.bytes_per_s = fault->bytes_per_s;
+}
+
 /* From the parsed head to the answer. False when the connection is to be closed. */
 static bool serve(struct web_req *req, struct web_fault *fault, size_t *at, size_t *ret_sent)
 {
 	const struct web_dialect *dialect = req->dialect;
 	check_framing(req);
 	dialect->route(req);
-	if (dialect != &web_control)
-		web_faults_pick(req->web->faults, req->op, req->key, fault);
-	req->conn->io.bytes_per_s = fault->bytes_per_s;
+	if (!req->key_in_body)
+		pick_fault(req, fault);
 	if (fault->kind == WEB_FAULT_REFUSE) {
 		web_io_reset(&req->conn->io);
 		return false;
 	}
 	if (!req->reply.status)
 		dialect->check(req);
-	if (!body_take(req, at) || !act(req, fault)) {
+	bool alive = body_take(req, at);
+	if (alive && req->key_in_body) {
+		if (!req->reply.status)
+			dialect->find_key(req);
+		pick_fault(req, fault);
+	}
+	if (!alive || !act(req, fault)) {
 		req->reply.status = 0;
 		return false;
 	}

@@ -343,14 +343,6 @@ static uint64_t next_generation_locked(struct web_store *store, int64_t now_ns)
 	return *last;
 }
 
-uint64_t web_store_next_generation(struct web_store *store, int64_t now_ns)
-{
-	pthread_mutex_lock(&store->sync.lock);
-	uint64_t generation = next_generation_locked(store, now_ns);
-	pthread_mutex_unlock(&store->sync.lock);
-	return generation;
-}
-
 static int put_locked(struct web_store *store, const char *bucket_name, struct web_object *object,
 		      int64_t now_ns, web_judge_fn *judge, const void *arg,
 		      struct web_object **ret_old)
@@ -368,6 +360,8 @@ static int put_locked(struct web_store *store, const char *bucket_name, struct w
 	if (!object->created_ns)
 		object->created_ns = now_ns;
 	object->modified_ns = now_ns;
+	if (object->seal)
+		object->seal(object);
 	if (node) {
 		*ret_old = node->object;
 		node->object = web_object_ref(object);

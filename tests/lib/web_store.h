@@ -43,6 +43,8 @@ struct web_object {
 	uint64_t generation, metageneration;
 	int64_t created_ns, modified_ns;
 	char etag[48];                  /* without quotes */
+	/* Or NULL: makes the ETag when put into the store has assigned the generation. */
+	void (*seal)(struct web_object *);
 	bool has_md5;
 	uint8_t md5[16];
 	uint32_t crc32c;
@@ -89,16 +91,14 @@ void web_store_buckets(struct web_store *, void (*each)(const char *bucket, void
 int web_store_get(struct web_store *, const char *bucket, const char *key,
 		  struct web_object **ret);
 /*
- * Shares the object; its generation and times are assigned here.
+ * Shares the object. Its times and, unless it has one, its generation are assigned here: above
+ * all before, near the microseconds of the time.
  * judge may be NULL.
  */
 int web_store_put(struct web_store *, const char *bucket, struct web_object *, int64_t now_ns,
 		  web_judge_fn *judge, const void *arg);
 int web_store_remove(struct web_store *, const char *bucket, const char *key,
 		     web_judge_fn *judge, const void *arg);
-/* A number above all handed out before, near the microseconds of now_ns. */
-uint64_t web_store_next_generation(struct web_store *, int64_t now_ns);
-
 struct web_list_req {
 	const char *prefix, *delimiter; /* "" for none */
 	const char *from;               /* "" for the beginning */
