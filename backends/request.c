@@ -21,17 +21,22 @@ const char *http_method_name(enum http_method m)
 	return names[m];
 }
 
+static void set_method(struct request *r, enum http_method method)
+{
+	r->method = method;
+	r->sends_body = method == HTTP_PUT || method == HTTP_POST;
+	r->repeatable = method == HTTP_GET || method == HTTP_HEAD;
+}
+
 struct request *request_new(enum http_method method, const char *origin, const char *path)
 {
 	_cleanup_(request_freep) struct request *r = calloc(1, sizeof(*r));
 
 	if (!r)
 		return NULL;
-	r->method = method;
+	set_method(r, method);
 	r->origin = strdup(origin);
 	r->path = strdup(path);
-	r->sends_body = method == HTTP_PUT || method == HTTP_POST;
-	r->repeatable = method == HTTP_GET || method == HTTP_HEAD;
 	buf_init(&r->head, MULTIPART_FRAME_MAX);
 	buf_init(&r->tail, MULTIPART_FRAME_MAX);
 	buf_init(&r->text, REQUEST_TEXT_MAX);
@@ -72,6 +77,29 @@ void request_rewind(struct request *r)
 	r->why[0] = '\0';
 	r->http.sent = 0;
 	r->http.too_big = r->http.no_memory = false;
+}
+
+void request_retarget(struct request *r, enum http_method method, char *path)
+{
+	free(r->path);
+	r->path = path;
+	set_method(r, method);
+	pairs_release(&r->query);
+	pairs_release(&r->headers);
+	buf_clear(&r->head);
+	buf_clear(&r->tail);
+	r->body = blob_unref(r->body);
+}
+
+int request_set_origin(struct request *r, const char *origin)
+{
+	char *copy = strdup(origin);
+
+	if (!copy)
+		return fail(-ENOMEM);
+	free(r->origin);
+	r->origin = copy;
+	return 0;
 }
 
 uint64_t request_body_len(const struct request *r)

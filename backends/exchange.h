@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * One operation of a cloud store over HTTP: take credentials, sign, send, judge; and once
+ * more where the answer proves that nothing was executed and says what to do instead. What
+ * the three dialects share; a fourth fills in `struct dialect` and five request builders.
+ *
+ * (X1) An exchange ends its call exactly once, and touches neither store nor call afterwards.
+ * (X2) It lives as long as its call, since a cancel may come late.
+ * (X3) A write is sent again only after an answer that refused it before execution.
+ */
+#include "backends/creds.h"
+#include "backends/faults.h"
+#include "backends/listing.h"
+#include "backends/request.h"
+#include "backends/uri.h"
+
+struct exchange;
+
+/* What a dialect's judge may answer besides a call's result. Each is granted once. */
+enum exchange_again {
+	AGAIN_RENEW = 100, /* other credentials */
+	AGAIN_CLOCK,       /* the store's clock */
+	AGAIN_ELSEWHERE,   /* another address or region, which the dialect has taken note of */
+	AGAIN_LOOK,        /* the answer leaves a doubt: the dialect's look() makes the question that settles it */
+};
+
+struct dialect {
+	/* Completes the request for this try: address, date, signature. v is NULL for anonymous. 0, -ENOMEM. */
+	int (*sign)(struct exchange *x, const struct creds_value *v, uint64_t now_s);
+	/* Judges an answer: a call's result, or AGAIN_*. */
+	int (*judge)(struct exchange *x);
+	/* AGAIN_LOOK: retargets the request (request_retarget). 0, -ENOMEM. */
+	int (*look)(struct exchange *x);
+	void (*free_more)(struct store *s); /* what the dialect added to struct web */
+};
+
+/* The part of a store that all clouds have; first in each dialect's own struct. */
+struct web {
+	struct store store;
+	const struct dialect *dialect;
+	struct endpoint endpoint;
+	char *bucket;        /* or container */
+	char *prefix;        /* before every name: "" or "a/b/" */
+	char *ca_file;       /* or NULL */
+	unsigned idle_s;     /* how long a kept connection is trusted */
+	struct creds *creds; /* NULL: anonymous */
+	int64_t skew_s;      /* store's clock minus ours; atomic */
+};
+
+struct exchange {
+	struct web *web;
+	struct store_call *call;
+	struct request *req;
+	struct creds_wait wait;
+	struct creds_value *value; /* of this try, or NULL */
+	bool writes, conditional;  /* conditional: if_match */
+	enum put_cond cond;
+	uint64_t offset, length;   /* get */
+	struct listing_state page; /* list */
+	char *body_hash;           /* S3 on plain HTTP: computed once */
+	struct fault fault;        /* of the newest answer */
+	bool renewed, clock_set, moved, looked;
+};
+
+/* ---- building ---- */
+
+/*
+ * The start of every operation; path is escaped. Sets deadline, limits, sink. NULL: no memory; the
+ * caller then ends the call by exchange_refuse().
+ */
+struct exchange *exchange_new(struct web *w, struct store_call *c, enum http_method method, const char *path,
+			      uint64_t deadline_ns);
+/* "bytes=a-b" for a get, in this header; nothing when the whole object is asked. */
+void exchange_range(struct exchange *x, const struct get_req *r, const char *header);
+void exchange_body(struct exchange *x, const struct put_req *r);
+/* Reads the request's token or `after` into x->page, names with the store's prefix. 0, -EINVAL, -ENOMEM. */
+must_check int exchange_page(struct exchange *x, const struct list_req *r);
+/* Sends it. Takes x. */
+void exchange_start(struct exchange *x);
+/* Ends a call for which no exchange could be made, on another task, since nothing ends inside a start. */
+void exchange_refuse(struct store_call *c, int error);
+
+/* The store's prefix and the name as one string, owned. NULL: no memory. */
+char *web_key(const struct web *w, struct span name);
+/* The escaped path: parts are raw; slashes stay in `key`. Owned. NULL: no memory. */
+char *web_path(const char *base, const char *bucket, const char *key, bool keep_slash);
+/* Seconds since 1970 by the store's clock. */
+uint64_t web_now(const struct web *w);
+must_check int web_init(struct web *w, const struct store_ops *ops, const struct dialect *d, const char *name,
+			const char *url, const char *prefix, const char *ca_file);
+/* For store_ops.free: releases all and frees w itself. */
+void web_free(struct store *s);
+
+/* ---- judging ---- */
+
+/* A sentence into the call's detail: "403 AccessDenied on get of s3://b/p: MESSAGE: ADVICE"; advice may be NULL. */
+void exchange_explain(struct exchange *x, const char *advice);
+/* Sets the sentence and answers `result`. */
+int exchange_because(struct exchange *x, int result, const char *advice);
+/* What is proven not to have been executed and may work later. */
+int exchange_throttled(struct exchange *x);
+/* By the status alone, when no code of the provider said more. */
+int exchange_by_status(struct exchange *x);
+/* A 200 or 206 to a get: lengths and ranges as asked? Fills size, modified_s. 0, STORE_RANGE, -EAGAIN, -EIO. */
+int exchange_got(struct exchange *x);
+/* A 416: STORE_RANGE, with the size if it was told. */
+int exchange_no_such_range(struct exchange *x);
+/* A page: l is consumed. */
+int exchange_listed(struct exchange *x, int parse_error, struct listing *l);

@@ -1,0 +1,566 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The S3 dialect: Amazon and what speaks like it.
+ *
+ * (D1) A HEAD has no error body, so its 404 cannot tell a missing key from a missing bucket; a GET of one
+ *      byte then does.
+ * (D2) 409 means that somebody else was at work: whether our write happened is not known.
+ * (D3) On plain HTTP the body's SHA-256 is signed; on TLS the CRC guards it and the rest is TLS.
+ */
+#include "backends/dialects.h"
+#include "backends/exchange.h"
+#include "backends/sigv4.h"
+#include "base/crypto.h"
+#include "base/text.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+#define IDLE_S 4 /* S3 closes a connection that was idle for 5 s */
+#define LISTING_MAX (16 * MiB)
+#define PREFIX_MAX 120
+
+struct s3 {
+	struct web web;
+	bool path_style, amazon; /* amazon: the address follows from the region */
+	char region[48];         /* under web.store.sync.lock */
+};
+
+static struct s3 *of(struct web *w)
+{
+	return container_of(w, struct s3, web);
+}
+
+/* ---- addresses and signatures ---- */
+
+static void region_copy(struct s3 *s, char ret[48])
+{
+	LOCK_SCOPE(&s->web.store.sync.lock);
+	memcpy(ret, s->region, sizeof(s->region));
+}
+
+/* "http://host" for this try and its Host header. */
+static int set_address(struct exchange *x, const char *region)
+{
+	struct s3 *s = of(x->web);
+	const struct endpoint *e = &s->web.endpoint;
+	_cleanup_free_ char *host = NULL, *origin = NULL;
+	const char *before = s->path_style ? "" : s->web.bucket, *dot = s->path_style ? "" : ".";
+	int n;
+
+	if (s->amazon)
+		n = asprintf(&host, "%s%ss3.%s.amazonaws.com%s", before, dot, region,
+			     strncmp(region, "cn-", 3) == 0 ? ".cn" : "");
+	else
+		n = asprintf(&host, "%s%s%s", before, dot, e->host);
+	if (n < 0) {
+		host = NULL;
+		return fail(-ENOMEM);
+	}
+	if (asprintf(&origin, "http%s://%s", s->amazon || e->tls ? "s" : "", host) < 0) {
+		origin = NULL;
+		return fail(-ENOMEM);
+	}
+	pairs_set(&x->req->headers, "Host", host);
+	return request_set_origin(x->req, origin);
+}
+
+/* (D3) */
+static const char *payload_hash(struct exchange *x)
+{
+	static const char empty[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+	uint8_t hash[SHA256_LEN];
+
+	if (!x->req->body)
+		return empty;
+	if (of(x->web)->amazon || x->web->endpoint.tls)
+		return SIGV4_UNSIGNED;
+	if (!x->body_hash) {
+		x->body_hash = malloc(2 * SHA256_LEN + 1);
+		if (!x->body_hash)
+			return NULL;
+		sha256(blob_span(x->req->body), hash);
+		hex_encode(span_of(hash, sizeof(hash)), x->body_hash);
+	}
+	return x->body_hash;
+}
+
+static int authorize(struct exchange *x, const struct creds_value *v, const char *region, const char *date,
+		     const char *hash)
+{
+	_cleanup_buf_ struct buf query = BUF_INIT(16 * KiB), value = BUF_INIT(8 * KiB);
+	struct request *r = x->req;
+	const struct sigv4_key key = { v->id, v->secret, v->session, region, "s3" };
+	int error = pairs_query(&r->query, &query);
+
+	if (error == 0 && !buf_str(&query))
+		error = -ENOMEM;
+	if (error == 0)
+		error = sigv4_sign(&key,
+				   &(struct sigv4_request){
+					   .method = http_method_name(r->method),
+					   .path = r->path,
+					   .query = buf_str(&query),
+					   .headers = &r->headers,
+					   .payload_hash = hash,
+					   .date = date,
+				   },
+				   &value);
+	if (error < 0 || !buf_str(&value))
+		return fail(-ENOMEM);
+	pairs_set(&r->headers, "Authorization", buf_str(&value));
+	return 0;
+}
+
+static int s3_sign(struct exchange *x, const struct creds_value *v, uint64_t now_s)
+{
+	char date[17], region[48];
+	const char *hash;
+	int error;
+
+	region_copy(of(x->web), region);
+	error = set_address(x, region);
+	if (error < 0 || !v)
+		return error;
+	hash = payload_hash(x);
+	if (!hash)
+		return fail(-ENOMEM);
+	iso_basic_date((time_t)now_s, date);
+	pairs_set(&x->req->headers, "x-amz-date", date);
+	pairs_set(&x->req->headers, "x-amz-content-sha256", hash);
+	pairs_remove(&x->req->headers, "x-amz-security-token");
+	if (v->session)
+		pairs_set(&x->req->headers, "x-amz-security-token", v->session);
+	return authorize(x, v, region, date, hash);
+}
+
+/* ---- the five operations ---- */
+
+static char *path_of(struct web *w, const char *key)
+{
+	const struct s3 *s = of(w);
+
+	return web_path(s->amazon ? "" : w->endpoint.path, s->path_style ? w->bucket : NULL, key, true);
+}
+
+static struct exchange *begin(struct store *st, struct store_call *c, enum http_method m, struct span name,
+			      uint64_t deadline_ns)
+{
+	struct web *w = container_of(st, struct web, store);
+	_cleanup_free_ char *key = web_key(w, name);
+	_cleanup_free_ char *path = key ? path_of(w, key) : NULL;
+	struct exchange *x = path ? exchange_new(w, c, m, path, deadline_ns) : NULL;
+
+	if (!x)
+		exchange_refuse(c, fail(-ENOMEM));
+	return x;
+}
+
+static void s3_get(struct store *s, const struct get_req *r, struct store_call *c)
+{
+	struct exchange *x = begin(s, c, HTTP_GET, r->name, r->deadline_ns);
+
+	if (!x)
+		return;
+	exchange_range(x, r, "Range");
+	if (r->if_match)
+		pairs_add(&x->req->headers, "If-Match", r->if_match);
+	exchange_start(x);
+}
+
+static void s3_head(struct store *s, const struct head_req *r, struct store_call *c)
+{
+	struct exchange *x = begin(s, c, HTTP_HEAD, r->name, r->deadline_ns);
+
+	if (x)
+		exchange_start(x);
+}
+
+static void add_crc32c(struct pairs *headers, struct blob *body)
+{
+	uint32_t crc = blob_crc32c(body);
+	const uint8_t be[4] = { (uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8), (uint8_t)crc };
+	_cleanup_buf_ struct buf b = BUF_INIT(16);
+
+	if (base64_encode(span_of(be, sizeof(be)), &b) == 0 && buf_str(&b))
+		pairs_add(headers, "x-amz-checksum-crc32c", buf_str(&b));
+	else
+		headers->no_memory = true;
+}
+
+static void s3_put(struct store *s, const struct put_req *r, struct store_call *c)
+{
+	struct exchange *x = begin(s, c, HTTP_PUT, r->name, r->deadline_ns);
+	struct pairs *h;
+
+	if (!x)
+		return;
+	h = &x->req->headers;
+	exchange_body(x, r);
+	pairs_add(h, "Content-Type", "application/octet-stream");
+	add_crc32c(h, r->body);
+	if (r->cond == PUT_IF_ABSENT)
+		pairs_add(h, "If-None-Match", "*");
+	if (r->cond == PUT_IF_MATCH)
+		pairs_add(h, "If-Match", r->if_match);
+	exchange_start(x);
+}
+
+static void s3_remove(struct store *s, const struct remove_req *r, struct store_call *c)
+{
+	struct exchange *x = begin(s, c, HTTP_DELETE, r->name, r->deadline_ns);
+
+	if (!x)
+		return;
+	x->conditional = r->if_match != NULL;
+	if (r->if_match)
+		pairs_add(&x->req->headers, "If-Match", r->if_match);
+	exchange_start(x);
+}
+
+static void s3_list(struct store *st, const struct list_req *r, struct store_call *c)
+{
+	struct web *w = container_of(st, struct web, store);
+	_cleanup_free_ char *prefix = web_key(w, r->prefix);
+	_cleanup_free_ char *path = path_of(w, of(w)->path_style ? NULL : "");
+	struct exchange *x = prefix && path ? exchange_new(w, c, HTTP_GET, path, r->deadline_ns) : NULL;
+	struct pairs *q;
+	int error = x ? exchange_page(x, r) : fail(-ENOMEM);
+
+	if (error < 0) {
+		exchange_refuse(c, error);
+		return;
+	}
+	q = &x->req->query;
+	x->req->text.limit = LISTING_MAX;
+	pairs_add(q, "list-type", "2");
+	pairs_add(q, "encoding-type", "url");
+	pairs_add(q, "prefix", prefix);
+	if (r->delimiter)
+		pairs_add(q, "delimiter", "/");
+	if (r->max)
+		pairs_addf(q, "max-keys", "%u", MIN(r->max, 1000u));
+	if (x->page.token)
+		pairs_add(q, "continuation-token", x->page.token);
+	else if (x->page.after)
+		pairs_add(q, "start-after", x->page.after);
+	exchange_start(x);
+}
+
+/* (D1) */
+static int s3_look(struct exchange *x)
+{
+	char *path = strdup(x->req->path);
+
+	if (!path)
+		return fail(-ENOMEM);
+	request_retarget(x->req, HTTP_GET, path);
+	pairs_add(&x->req->headers, "Range", "bytes=0-0");
+	return 0;
+}
+
+/* ---- judging ---- */
+
+static bool region_is_good(const char *s)
+{
+	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-");
+
+	return n > 0 && s[n] == '\0' && n < 40;
+}
+
+/* The bucket's region, from the header, the error, or the address of a redirect. "" : not told. */
+static void told_region(const struct exchange *x, char *ret, size_t size)
+{
+	char location[256], *at, *end;
+
+	if (request_header_copy(x->req, "x-amz-bucket-region", ret, size)[0])
+		return;
+	snprintf(ret, size, "%s", x->fault.region);
+	if (ret[0])
+		return;
+	request_header_copy(x->req, "location", location, sizeof(location));
+	at = strstr(location, "s3");
+	end = at ? strstr(at, ".amazonaws.com") : NULL;
+	if (!end || end - at < 4 || (at[2] != '.' && at[2] != '-'))
+		return;
+	*end = '\0';
+	snprintf(ret, size, "%s", at + 3);
+}
+
+/* Another region than the one we signed for? Takes note of it. */
+static bool moved(struct exchange *x)
+{
+	struct s3 *s = of(x->web);
+	char region[48];
+	bool other;
+
+	told_region(x, region, sizeof(region));
+	if (!region_is_good(region))
+		return false;
+	LOCK_SCOPE(&s->web.store.sync.lock);
+	other = strcmp(region, s->region) != 0;
+	memcpy(s->region, region, sizeof(region));
+	return other;
+}
+
+static bool is_any(const char *code, const char *const *list)
+{
+	for (; *list; list++) {
+		size_t n = strlen(*list);
+		bool open_end = (*list)[n - 1] == '*';
+
+		if (open_end ? strncmp(code, *list, n - 1) == 0 : strcmp(code, *list) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Refused before execution, and another time it may work. */
+static const char *const passing[] = {
+	"SlowDown*", "Throttling*", "RequestLimitExceeded", "TooManyRequests*", "RequestThrottled*",
+	"BandwidthLimitExceeded", "ProvisionedThroughputExceeded*", "ServerBusy", "Busy",
+	"PriorRequestNotComplete", "TransactionInProgress",
+	/* the body did not arrive whole */
+	"RequestTimeout", "IncompleteBody", "BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch",
+	"XAmzContentChecksumMismatch", NULL,
+};
+static const char *const outdated[] = { "ExpiredToken*", "InvalidToken", "TokenRefreshRequired", NULL };
+static const char *const full[] = { "QuotaExceeded*", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", NULL };
+static const char *const unsettled[] = { "ConditionalRequestConflict", "OperationAborted", NULL };
+
+static int succeeded(struct exchange *x)
+{
+	struct store_call *c = x->call;
+	struct listing l = {};
+	struct span etag = SPAN_NULL;
+	int error;
+
+	(void)request_header(x->req, "etag", &etag);
+	etag_copy(etag, c->version);
+	switch (c->op) {
+	case STORE_GET:
+		return exchange_got(x);
+	case STORE_LIST:
+		error = listing_parse_s3(buf_span(&x->req->text), &l);
+		return exchange_listed(x, error, &l);
+	case STORE_HEAD:
+		c->modified_s = request_header_date(x->req, "last-modified");
+		if (x->looked) /* it has come into being meanwhile */
+			return exchange_because(x, -EAGAIN, "the object appeared just now");
+		if (request_header_uint(x->req, "content-length", &c->size) < 0)
+			return exchange_because(x, fail(-EIO), "no length");
+		return 0;
+	case STORE_PUT:
+		if (fault_parse_xml(buf_span(&x->req->text), &x->fault)) { /* "200", and then an error */
+			exchange_explain(x, NULL);
+			return STORE_UNKNOWN;
+		}
+		return 0;
+	case STORE_REMOVE:
+		break;
+	}
+	return 0;
+}
+
+static int refused_credentials(struct exchange *x)
+{
+	static const char *const needs[] = {
+		[STORE_GET] = "the credentials lack s3:GetObject",
+		[STORE_PUT] = "the credentials lack s3:PutObject",
+		[STORE_HEAD] = "the credentials lack s3:GetObject",
+		[STORE_LIST] = "the credentials lack s3:ListBucket",
+		[STORE_REMOVE] = "the credentials lack s3:DeleteObject",
+	};
+	const char *code = x->fault.code;
+
+	if (strcmp(code, "InvalidObjectState") == 0)
+		return exchange_because(x, fail(-EIO), "the object is archived and must be restored first");
+	if (strcmp(code, "AccessDenied") == 0)
+		return exchange_because(x, -EACCES, x->value ? needs[x->call->op] : "credentials are needed");
+	if (strcmp(code, "SignatureDoesNotMatch") == 0)
+		return exchange_because(x, -EACCES, "the secret key is wrong");
+	return exchange_because(x, -EACCES, NULL);
+}
+
+static int missing(struct exchange *x)
+{
+	const char *code = x->fault.code;
+
+	if (strcmp(code, "NoSuchBucket") == 0)
+		return exchange_because(x, fail(-EIO), "create the bucket first, or correct its name");
+	if (strcmp(code, "XAdminUserNotFound") == 0)
+		return exchange_because(x, -EACCES, "the access key is not known");
+	if (strcmp(code, "NoSuchKey") != 0 && strcmp(code, "NoSuchVersion") != 0)
+		return exchange_because(x, fail(-EIO), "it does not say what is missing");
+	if (x->call->op == STORE_LIST || (x->call->op == STORE_PUT && !x->conditional))
+		return exchange_because(x, fail(-EIO), NULL);
+	if (x->call->op == STORE_REMOVE)
+		return x->conditional ? STORE_CHANGED : 0;
+	return x->call->op == STORE_PUT ? STORE_CHANGED : STORE_MISSING;
+}
+
+static int by_code(struct exchange *x)
+{
+	const char *code = x->fault.code;
+
+	if (strcmp(code, "RequestTimeTooSkewed") == 0)
+		return AGAIN_CLOCK;
+	if (is_any(code, outdated))
+		return AGAIN_RENEW;
+	if (is_any(code, passing))
+		return exchange_throttled(x);
+	if (is_any(code, full))
+		return exchange_because(x, -ENOSPC, NULL);
+	if (is_any(code, unsettled) && x->writes) { /* (D2) */
+		exchange_explain(x, NULL);
+		return STORE_UNKNOWN;
+	}
+	return 0;
+}
+
+static int s3_judge(struct exchange *x)
+{
+	int status = x->req->status, result;
+
+	if (status == 200 || status == 204 || status == 206)
+		return succeeded(x);
+	fault_parse_xml(buf_span(&x->req->text), &x->fault);
+	if ((status == 301 || status == 307 || status == 400) && moved(x))
+		return AGAIN_ELSEWHERE;
+	if (x->req->method == HTTP_HEAD && status >= 400 && status < 500)
+		return AGAIN_LOOK;
+	result = by_code(x);
+	if (result)
+		return result;
+	switch (status) {
+	case 403:
+		return refused_credentials(x);
+	case 404:
+		return missing(x);
+	case 412:
+		if (x->call->op == STORE_PUT && x->cond == PUT_IF_ABSENT)
+			return STORE_EXISTS;
+		return x->conditional ? STORE_CHANGED : exchange_because(x, fail(-EIO), NULL);
+	case 416:
+		if (x->call->op == STORE_HEAD)
+			return exchange_because(x, -EAGAIN, "the object appeared just now");
+		return exchange_no_such_range(x);
+	}
+	return exchange_by_status(x);
+}
+
+/* ---- opening ---- */
+
+static const struct store_ops ops = {
+	.get = s3_get, .put = s3_put, .head = s3_head, .list = s3_list, .remove = s3_remove, .free = web_free,
+};
+static const struct dialect dialect = { .sign = s3_sign, .judge = s3_judge, .look = s3_look };
+
+static int set_region(struct s3 *s, const struct uri *u, const struct creds_aws_options *o, char *err, size_t err_size)
+{
+	_cleanup_free_ char *of_profile = NULL;
+	const char *region = uri_param(u, "region");
+
+	if (!region)
+		region = creds_env("AWS_REGION");
+	if (!region)
+		region = creds_env("AWS_DEFAULT_REGION");
+	if (!region && creds_aws_setting(o, "region", &of_profile) == 0)
+		region = of_profile;
+	if (!region)
+		region = "us-east-1";
+	if (!region_is_good(region)) {
+		snprintf(err, err_size, "'%s' is not a region of S3", region);
+		return fail(-EINVAL);
+	}
+	snprintf(s->region, sizeof(s->region), "%s", region);
+	return 0;
+}
+
+static int set_endpoint(struct s3 *s, const struct uri *u, const struct creds_aws_options *o, char *err,
+			size_t err_size)
+{
+	_cleanup_free_ char *of_profile = NULL;
+	const char *text = uri_param(u, "endpoint");
+	int error;
+
+	if (!text)
+		text = creds_env("AWS_ENDPOINT_URL_S3");
+	if (!text)
+		text = creds_env("AWS_ENDPOINT_URL");
+	if (!text && creds_aws_setting(o, "endpoint_url", &of_profile) == 0)
+		text = of_profile;
+	s->amazon = !text;
+	if (text) {
+		error = endpoint_parse(text, "https", &s->web.endpoint);
+		if (error == -EINVAL)
+			snprintf(err, err_size, "endpoint '%s' is not like https://HOST[:PORT]", text);
+		if (error < 0)
+			return error;
+	}
+	/* a bucket's own host exists at Amazon only, and its certificate covers no dots */
+	return uri_param_bool(u, "path_style", text != NULL || strchr(u->authority, '.'), &s->path_style, err,
+			      err_size);
+}
+
+static int check_bucket(const struct uri *u, char *err, size_t err_size)
+{
+	size_t n = strlen(u->authority);
+
+	for (size_t i = 0; i < n; i++)
+		if (!isalnum((unsigned char)u->authority[i]) && !strchr(".-_", u->authority[i]))
+			n = 0;
+	if (n < 3 || n > 63) {
+		snprintf(err, err_size, "'%s' is not a bucket's name (3 to 63 of a-z 0-9 - .)", u->authority);
+		return fail(-EINVAL);
+	}
+	if (strlen(u->path) > PREFIX_MAX) {
+		snprintf(err, err_size, "the prefix after the bucket is longer than %d bytes", PREFIX_MAX);
+		return fail(-EINVAL);
+	}
+	return 0;
+}
+
+static int set_up(struct s3 *s, const struct store_config *cfg, const struct uri *u, char *err, size_t err_size)
+{
+	const struct creds_aws_options o = { .file = cfg->credentials,
+					     .profile = cfg->profile,
+					     .region = s->region,
+					     .ca_file = uri_param(u, "ca_file") };
+	bool anonymous;
+	int error = web_init(&s->web, &ops, &dialect, cfg->name, cfg->url, u->path, o.ca_file);
+
+	if (error == 0)
+		error = set_region(s, u, &o, err, err_size);
+	if (error == 0)
+		error = set_endpoint(s, u, &o, err, err_size);
+	if (error == 0)
+		error = uri_param_bool(u, "anonymous", false, &anonymous, err, err_size);
+	if (error == 0 && !anonymous)
+		error = creds_aws_new(&o, &s->web.creds, err, err_size);
+	s->web.idle_s = IDLE_S;
+	s->web.bucket = strdup(u->authority);
+	return error < 0 ? error : s->web.bucket ? 0 : fail(-ENOMEM);
+}
+
+int s3_open(const struct store_config *cfg, const struct uri *u, struct store **ret, char *err, size_t err_size)
+{
+	static const char *const known[] = { "endpoint", "region", "path_style", "ca_file", "anonymous", NULL };
+	struct s3 *s;
+	int error = uri_check_params(u, known, cfg->url, err, err_size);
+
+	if (error == 0)
+		error = check_bucket(u, err, err_size);
+	if (error < 0)
+		return error;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return fail(-ENOMEM);
+	error = set_up(s, cfg, u, err, err_size);
+	if (error < 0) {
+		web_free(&s->web.store);
+		return error;
+	}
+	*ret = &s->web.store;
+	return 0;
+}
