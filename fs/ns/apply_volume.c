@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/ns/apply_i.h"
+
+#include <sys/stat.h>
+
+#include "fs/ns/row_io.h"
+
+static int format_tables(struct apply *a, const struct volume_format *f)
+{
+	_cleanup_buf_ struct buf row = BUF_INIT(ROW_MAX);
+	int r = 0;
+
+	for (uint8_t i = 0; i < f->n_stores && r == 0; i++) {
+		buf_clear(&row);
+		r = store_row_encode(&f->stores[i], &row);
+		if (r == 0)
+			r = view_put(a->view, COL_STORE, span_of(&i, 1), buf_span(&row));
+	}
+	for (uint8_t i = 0; i < f->n_keyslots && r == 0; i++)
+		r = view_put(a->view, COL_KEYSLOT, span_of(&i, 1), f->keyslots[i]);
+	return r;
+}
+
+static void format_root(struct apply *a)
+{
+	const struct op *op = a->op;
+	struct node *root = node_new(a, ROOT_INO);
+
+	root->row = (struct inode_row){
+		.mode = S_IFDIR | (op->mode & 07777),
+		.uid = op->uid,
+		.gid = op->gid,
+		.nlink = 2,
+		.mtime_ns = op->time_ns,
+		.ctime_ns = op->time_ns,
+		.btime_ns = op->time_ns,
+		.parent = ROOT_INO,
+	};
+}
+
+int apply_format(struct apply *a)
+{
+	struct volume_format f;
+	struct volume_row row;
+	int r;
+
+	r = volume_format_decode(a->op->value, &f);
+	if (r)
+		return r == -EBADMSG ? EINVAL : r;
+	row = (struct volume_row){
+		.level = f.level,
+		.epoch = f.epoch,
+		.key_epoch = f.key_epoch,
+		.next_mount = 1, /* block 0 is the root's */
+		.created_ns = a->op->time_ns,
+		.name = f.name,
+	};
+	memcpy(row.id, f.id, sizeof(row.id));
+	memcpy(row.name_key, f.name_key, sizeof(row.name_key));
+	r = volume_store(a->view, &row);
+	if (r)
+		return r;
+	r = format_tables(a, &f);
+	if (r)
+		return r;
+	format_root(a);
+	a->totals = (struct totals_row){ .directories = 1 };
+	a->totals_dirty = true;
+	return 0;
+}
+
+static bool is_incarnation(struct span s)
+{
+	return s.len == INCARNATION_SIZE;
+}
+
+/* The next block of inode numbers goes to whoever submitted this. ENOSPC: there are no more. */
+static int give_block(struct apply *a)
+{
+	uint8_t key[8];
+	int r;
+
+	r = apply_volume_load(a);
+	if (r)
+		return r;
+	if (a->volume.next_mount == UINT32_MAX)
+		return ENOSPC;
+	a->value = a->volume.next_mount++;
+	r = volume_store(a->view, &a->volume);
+	if (r)
+		return r;
+	key_ino(a->value, key);
+	return view_put(a->view, COL_BLOCK, span_of(key + 4, 4), span_of(a->ctx->incarnation, INCARNATION_SIZE));
+}
+
+int apply_mount(struct apply *a)
+{
+	const struct op *op = a->op;
+	struct mount_row row = {
+		.status = MOUNT_MOUNTED,
+		.slot = a->ctx->slot,
+		.name = op->name,
+	};
+	int r;
+
+	if (!span_equal(op->value, span_of(a->ctx->incarnation, INCARNATION_SIZE)))
+		return EINVAL;
+	if (op->name.len > NAME_MAX_BYTES)
+		return ENAMETOOLONG;
+	r = give_block(a);
+	if (r)
+		return r;
+	row.number = (uint32_t)a->value;
+	return mount_store(a->view, a->ctx->incarnation, &row);
+}
+
+int apply_more_inodes(struct apply *a)
+{
+	return give_block(a);
+}
+
+static int mount_end(struct apply *a, const uint8_t *incarnation, enum mount_status status, uint64_t *ret_last)
+{
+	_cleanup_buf_ struct buf bytes = BUF_INIT(ROW_MAX);
+	struct mount_row row = {};
+	int r;
+
+	r = mount_load(a->view, incarnation, &row, &bytes);
+	if (r < 0)
+		return r;
+	*ret_last = row.last;
+	if (r == 0 && row.status != MOUNT_MOUNTED)
+		return 0; /* it has ended already, and how it did stays */
+	row.status = status;
+	row.slot = a->ctx->slot;
+	return mount_store(a->view, incarnation, &row);
+}
+
+static int collect_first(struct span key, struct span value, void *arg)
+{
+	const int r = buf_add_span(arg, key);
+
+	return r ? r : 1;
+}
+
+/* Who ends cleanly asks for no result any more, but for the one of this operation. */
+static int results_remove(struct apply *a)
+{
+	_cleanup_buf_ struct buf key = BUF_INIT(ROW_MAX);
+	int r;
+
+	for (;;) {
+		buf_clear(&key);
+		r = view_walk(a->view, COL_RESULT, span_of(a->ctx->incarnation, INCARNATION_SIZE), SPAN_NULL,
+			      collect_first, &key);
+		if (r < 0 || key.len == 0)
+			return r;
+		r = view_delete(a->view, COL_RESULT, buf_span(&key));
+		if (r)
+			return r;
+	}
+}
+
+int apply_unmount(struct apply *a)
+{
+	uint64_t last;
+	const int r = mount_end(a, a->ctx->incarnation, MOUNT_UNMOUNTED, &last);
+
+	return r ? r : results_remove(a);
+}
+
+/* An incarnation that never mounted is fenced all the same: its MOUNT may still be on the way. */
+int apply_fence(struct apply *a)
+{
+	if (!is_incarnation(a->op->value))
+		return EINVAL;
+	return mount_end(a, a->op->value.data, MOUNT_FENCED, &a->value);
+}
