@@ -186,6 +186,15 @@ int super_parse(struct span object, struct super **ret)
 	return r;
 }
 
+/* A key may move from a file into a vault; words and recovery keys are of their own kinds. */
+static bool may_open(enum key_type slot, enum key_type secret)
+{
+	bool slot_is_bytes = slot == KEY_FILE || slot == KEY_COMMAND;
+	bool secret_is_bytes = secret == KEY_FILE || secret == KEY_COMMAND;
+
+	return secret == KEY_NONE || slot == secret || (slot_is_bytes && secret_is_bytes);
+}
+
 /* Every slot that this secret opens adds its epoch's key. */
 static int add_keys(const struct super *s, enum key_type type, const struct secret *secret,
 		    struct sealer *sealer)
@@ -197,7 +206,7 @@ static int add_keys(const struct super *s, enum key_type type, const struct secr
 		uint8_t key[32];
 		int r;
 
-		if (type != KEY_NONE && k->type != type)
+		if (!may_open(k->type, type))
 			continue;
 		r = key_slot_unwrap(k, s->volume_id, secret, key);
 		if (!r) {

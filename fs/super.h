@@ -56,7 +56,7 @@ void super_object_name(uint64_t slot, char ret[SUPER_NAME_SIZE]);
 must_check int super_encode(const struct super *s, struct sealer *sealer, unsigned self, struct blob **ret);
 /* The clear part. 0, SUPER_DAMAGED, SUPER_NEW_FORMAT, -ENOMEM. */
 must_check int super_parse(struct span object, struct super **ret);
-/* Tries the secret (of that type, or any when the type is KEY_NONE) at the slots. 0 with a sealer that has the keys; SUPER_*; -ENOMEM. */
+/* Tries the secret at the slots of its kind (files and commands are one kind; KEY_NONE: all). 0 with a sealer that has the keys; SUPER_*; -ENOMEM. */
 must_check int super_unlock(const struct super *s, enum key_type type, const struct secret *secret, struct sealer **ret);
 /* The sealed part of the same object. 0, SUPER_DAMAGED, SUPER_NEW_FORMAT, -ENOMEM. */
 must_check int super_open(struct super *s, struct sealer *sealer, struct span object);

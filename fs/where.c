@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <sys/stat.h>
+
+#include "base/json.h"
+#include "fs/ns/lookup.h"
+#include "fs/status.h"
+
+/* From a path to its inode, one name after the other. Symbolic links were resolved by who asks. */
+static int walk_path(struct view *view, const char *path, struct inode_view *at, uint64_t *ret_ino)
+{
+	uint64_t ino = ROOT_INO;
+	int r = ns_inode(view, ino, at);
+
+	while (!r && *path) {
+		size_t len = strcspn(path, "/");
+		uint32_t type;
+
+		if (len) {
+			r = S_ISDIR(at->row.mode) ? ns_lookup(view, ino, span_of(path, len), &ino, &type) : -ENOTDIR;
+			if (!r)
+				r = ns_inode(view, ino, at);
+		}
+		path += len + (path[len] == '/');
+	}
+	*ret_ino = ino;
+	return r == NS_MISSING ? -ENOENT : r;
+}
+
+static struct json *copies(const struct volume *v, const struct file_replicas *fr)
+{
+	struct json *list = json_array();
+
+	for (unsigned i = 0; i < v->n_stores; i++) {
+		struct json *one;
+
+		if (!(v->data_stores >> i & 1))
+			continue;
+		one = json_object();
+		json_set_str(one, "name", replicas_store(v->replicas, i)->name);
+		json_set_uint(one, "chunks", fr->have[i]);
+		json_set_str(one, "verified", NULL);
+		json_append(list, one);
+	}
+	return list;
+}
+
+int status_where(struct status *s, const char *path, struct buf *ret)
+{
+	_cleanup_(json_freep) struct json *root = NULL;
+	struct volume *v = status_volume(s);
+	struct inode_view at = { .bytes = BUF_INIT(64 * KiB) };
+	struct file_replicas fr = { 0 };
+	struct view *view = commit_lock(v->commit);
+	uint64_t ino;
+	int r = walk_path(view, path, &at, &ino);
+
+	commit_unlock(v->commit);
+	if (!r && S_ISREG(at.row.mode))
+		r = data_where(v->data, ino, &fr);
+	if (!r)
+		root = json_object();
+	if (root) {
+		json_set_str(root, "path", path);
+		json_set_uint(root, "inode", ino);
+		json_set_str(root, "type", S_ISREG(at.row.mode) ? "file" : S_ISDIR(at.row.mode) ? "directory" : "other");
+		json_set_uint(root, "size", at.row.size);
+		json_set_uint(root, "chunks", fr.chunks);
+		json_set_uint(root, "inline_bytes", fr.inline_bytes);
+		json_set(root, "stores", copies(v, &fr));
+		r = json_write(root, 1, ret);
+	}
+	buf_release(&at.bytes);
+	return r;
+}
