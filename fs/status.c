@@ -63,7 +63,8 @@ struct volume *status_volume(struct status *s)
 struct deficit_page {
 	struct view *view;
 	struct snapshot *to;
-	uint8_t key[CHUNK_ID_SIZE + 1]; /* the last one seen */
+	uint8_t id[CHUNK_ID_SIZE]; /* the last one seen */
+	unsigned store;
 	unsigned n;
 };
 
@@ -79,33 +80,32 @@ static int add_deficit(const uint8_t id[CHUNK_ID_SIZE], unsigned store, void *ar
 		p->to->deficit_chunks[store]++;
 		p->to->deficit_bytes[store] += row.length;
 	}
-	memcpy(p->key, id, CHUNK_ID_SIZE);
-	p->key[CHUNK_ID_SIZE] = (uint8_t)store;
+	memcpy(p->id, id, CHUNK_ID_SIZE);
+	p->store = store;
 	return ++p->n == DEFICIT_PAGE;
 }
 
 static int read_deficits(struct volume *v, struct snapshot *s)
 {
 	struct deficit_page p = { .to = s };
-	size_t after = 0;
+	const uint8_t *after = NULL;
 	int r;
 
 	do {
 		p.n = 0;
 		p.view = commit_lock(v->commit);
-		r = ns_deficits(p.view, p.key, after, add_deficit, &p);
+		r = ns_deficits(p.view, after, p.store, add_deficit, &p);
 		commit_unlock(v->commit);
-		after = sizeof(p.key);
+		after = p.id;
 	} while (!r && p.n == DEFICIT_PAGE);
 	return r;
 }
 
 static int read_totals(struct volume *v, struct snapshot *s)
 {
-	_cleanup_buf_ struct buf bytes = BUF_INIT(64 * KiB);
-	struct volume_row row;
+	struct totals_row row;
 	struct view *view = commit_lock(v->commit);
-	int r = ns_volume(view, &row, &bytes);
+	int r = ns_totals(view, &row);
 
 	commit_unlock(v->commit);
 	if (r < 0)
