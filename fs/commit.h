@@ -5,11 +5,11 @@
  * proposes, follows and commits.
  *
  * (M1) The base of the view is exactly the state at the applied slot. Only the commit task changes it.
- * (M2) An operation answered early stands in `open` (or `flying`), has its number, and goes into the journal in the order
- *      of numbers.
+ * (M2) An operation answered early stands in the view's `open`, has its number, and goes into the journal in the order
+ *      of numbers. `open` is for answers only: a chosen record is applied upon the base, and what is pending again upon that.
  * (M3) An operation is reported as committed only when this mount has applied a chosen record that evaluated it.
  * (M4) While a slot is undecided its record is kept (frozen); only having learned another record in that slot means
- *      that one's own is lost. Then: drop the overlays, apply what was chosen, apply our own again, in order.
+ *      that one's own is lost. Then its operations are pending still, and go into the next one.
  * (M5) An operation answered early whose result or objects differ when applied again is LOST: reported by the next sync of its
  *      inode (-EIO once), logged, counted, and the kernel's copies are invalidated.
  * (M6) Early answers are given by the owner of the tip within its hold only (names); by everyone for what cannot fail.
@@ -27,7 +27,7 @@ enum commit_how {
 };
 enum commit_cond { COMMIT_LATER = 1 };
 
-/* Called once, by the commit task, holding no lock. Must not block. */
+/* Called once, by a task of the commit queue, holding no lock. Must not block. */
 typedef void commit_done_fn(const struct result *res, void *arg);
 
 /* What follows a record of others, or a lost operation: the kernel must be told. Called by the commit task, no lock held. */
@@ -36,7 +36,7 @@ struct commit_events {
 	void (*applied)(const struct op *op, const struct result *res, void *arg);
 	/* One of ours, answered early, was lost: winner's incarnation, what we had said and what is true now. */
 	void (*lost)(const struct op *op, const struct result *said, const struct result *now, void *arg);
-	/* The mount turned read-only (fenced, hash difference, local failure): a sentence. */
+	/* The mount turned read-only (fenced, hash difference, local failure): a sentence. On any thread. */
 	void (*stopped)(const char *why, void *arg);
 	void *arg;
 };
