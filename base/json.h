@@ -9,7 +9,7 @@
 
 struct json; /* an opaque value */
 
-/* Returns owned. 0, -EBADMSG (not JSON, deeper than 64), -ENOMEM. */
+/* Returns owned. 0, -EBADMSG (not JSON, a key twice, deeper than 64), -ENOMEM. */
 must_check int json_parse(struct span text, struct json **ret);
 struct json *json_free(struct json *j);
 DEFINE_CLEANUP(struct json *, json_free)
@@ -27,9 +27,13 @@ const char *json_text(const struct json *value); /* of a string value itself, or
 /* Calls fn for each member of an object in order. */
 void json_each(const struct json *object, void (*fn)(const char *key, const struct json *value, void *arg), void *arg);
 
-/* Building. Failures (memory, bad UTF-8) are kept in the root and reported by json_write. */
-struct json *json_object(void); /* returns owned */
-struct json *json_array(void);  /* returns owned */
+/*
+ * Building. The result needs no check before json_write(): what fails (memory, bad UTF-8, a real that is no
+ * number) is remembered for the calling thread and reported by its next json_write(). The setters take NULL objects
+ * (of a failed json_object_new()) and ignore them. A number above INT64_MAX becomes a decimal string.
+ */
+struct json *json_object_new(void); /* returns owned */
+struct json *json_array_new(void);  /* returns owned */
 void json_set(struct json *object, const char *key, struct json *takes_value);
 void json_set_str(struct json *object, const char *key, const char *s); /* NULL: null */
 void json_set_uint(struct json *object, const char *key, uint64_t v);
@@ -38,5 +42,5 @@ void json_set_real(struct json *object, const char *key, double v);
 void json_set_bool(struct json *object, const char *key, bool v);
 void json_append(struct json *array, struct json *takes_value);
 void json_append_str(struct json *array, const char *s);
-/* Appends the text; indent 0 = one line. 0, -ENOMEM, -EINVAL. */
+/* Appends the text; indent 0 = one line. 0, -ENOMEM, -EINVAL, -EMSGSIZE. */
 must_check int json_write(const struct json *j, int indent, struct buf *ret);
