@@ -93,7 +93,7 @@ static void die(const char *format, ...)
 
 static const struct web_dialect *dialect_of(const char *name)
 {
-	static const struct web_dialect *const dialects[] = { &web_s3, &web_gcs };
+	static const struct web_dialect *const dialects[] = { &web_s3, &web_azure, &web_gcs };
 	for (size_t i = 0; i < sizeof(dialects) / sizeof(dialects[0]); i++)
 		if (strcmp(dialects[i]->name, name) == 0)
 			return dialects[i];
