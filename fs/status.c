@@ -173,7 +173,7 @@ static double age_s(uint64_t since_ns)
 
 static struct json *volume_part(const struct volume *v)
 {
-	struct json *j = json_object();
+	struct json *j = json_object_new();
 
 	json_set_str(j, "name", v->name);
 	json_set_str(j, "id", v->id_text);
@@ -184,7 +184,7 @@ static struct json *volume_part(const struct volume *v)
 static struct json *mount_part(const struct volume *v, const struct snapshot *s, const char *socket,
 			       const char *listen)
 {
-	struct json *j = json_object();
+	struct json *j = json_object_new();
 	char incarnation[2 * INCARNATION_SIZE + 1];
 
 	hex_encode(span_of(s->commit.incarnation, INCARNATION_SIZE), incarnation);
@@ -202,7 +202,7 @@ static struct json *mount_part(const struct volume *v, const struct snapshot *s,
 
 static struct json *seconds_part(const char *first, double a, const char *second, double b)
 {
-	struct json *j = json_object();
+	struct json *j = json_object_new();
 
 	json_set_real(j, first, a);
 	json_set_real(j, second, b);
@@ -212,7 +212,7 @@ static struct json *seconds_part(const char *first, double a, const char *second
 static struct json *journal_part(const struct snapshot *s)
 {
 	const struct commit_status *c = &s->commit;
-	struct json *j = json_object();
+	struct json *j = json_object_new();
 	char owner[2 * INCARNATION_SIZE + 1], hash[33];
 
 	hex_encode(span_of(c->owner, INCARNATION_SIZE), owner);
@@ -241,7 +241,7 @@ static struct json *store_part(const struct volume *v, const struct snapshot *s,
 {
 	const struct store *st = replicas_store(v->replicas, i);
 	const struct replica_health *h = &s->health[i];
-	struct json *j = json_object();
+	struct json *j = json_object_new();
 
 	json_set_str(j, "name", st->name);
 	json_set_str(j, "url", st->url);
@@ -266,7 +266,7 @@ static struct json *store_part(const struct volume *v, const struct snapshot *s,
 
 static struct json *namespace_part(const struct snapshot *s)
 {
-	struct json *j = json_object();
+	struct json *j = json_object_new();
 
 	json_set_uint(j, "files", s->files);
 	json_set_uint(j, "directories", s->directories);
@@ -276,7 +276,7 @@ static struct json *namespace_part(const struct snapshot *s)
 
 static struct json *cache_part(const struct volume *v, const struct snapshot *s)
 {
-	struct json *j = json_object();
+	struct json *j = json_object_new();
 
 	json_set_str(j, "dir", v->cache_dir);
 	json_set_uint(j, "bytes", s->pieces.disk_bytes);
@@ -289,7 +289,7 @@ static struct json *cache_part(const struct volume *v, const struct snapshot *s)
 
 static struct json *pending_part(const struct snapshot *s)
 {
-	struct json *j = json_object();
+	struct json *j = json_object_new();
 
 	json_set_uint(j, "dirty_bytes", s->data.dirty_bytes);
 	json_set_uint(j, "staged_chunks", s->data.in_flight_chunks);
@@ -307,7 +307,7 @@ static struct metric *program_errors(void)
 
 static struct json *counters_part(const struct snapshot *s)
 {
-	struct json *j = json_object();
+	struct json *j = json_object_new();
 
 	json_set_uint(j, "lost_operations", s->commit.lost_operations);
 	json_set_uint(j, "corrupt_frames", s->data.corrupt_frames);
@@ -318,8 +318,8 @@ static struct json *counters_part(const struct snapshot *s)
 
 int status_json(struct status *st, const char *socket, const char *listen, struct buf *ret)
 {
-	_cleanup_(json_freep) struct json *root = json_object();
-	struct json *stores = json_array();
+	_cleanup_(json_freep) struct json *root = json_object_new();
+	struct json *stores = json_array_new();
 	struct volume *v = st->v;
 	struct snapshot s;
 	int r = take_snapshot(st, &s);

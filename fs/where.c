@@ -28,14 +28,14 @@ static int walk_path(struct view *view, const char *path, struct inode_view *at,
 
 static struct json *copies(const struct volume *v, const struct file_replicas *fr)
 {
-	struct json *list = json_array();
+	struct json *list = json_array_new();
 
 	for (unsigned i = 0; i < v->n_stores; i++) {
 		struct json *one;
 
 		if (!(v->data_stores >> i & 1))
 			continue;
-		one = json_object();
+		one = json_object_new();
 		json_set_str(one, "name", replicas_store(v->replicas, i)->name);
 		json_set_uint(one, "chunks", fr->have[i]);
 		json_set_str(one, "verified", NULL);
@@ -58,7 +58,7 @@ int status_where(struct status *s, const char *path, struct buf *ret)
 	if (!r && S_ISREG(at.row.mode))
 		r = data_where(v->data, ino, &fr);
 	if (!r)
-		root = json_object();
+		root = json_object_new();
 	if (root) {
 		json_set_str(root, "path", path);
 		json_set_uint(root, "inode", ino);
