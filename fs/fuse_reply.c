@@ -74,6 +74,9 @@ void reply_err(fuse_req_t req, int error)
 	char trace[160];
 
 	fail_trace(trace, sizeof(trace));
+	if (error == -EIO)
+		metric_add(metric_get("mangrove_fuse_io_errors_total", "Calls of programs that were answered with EIO.",
+				      METRIC_COUNTER, ""), 1);
 	if (is_unexpected(error))
 		log_warn("fuse", "a program gets an error", "error=%s trace=\"%s\"", strerror(-error), trace);
 	if (error > 0) /* a condition that nobody handled: our mistake, but no reason to send nonsense */

@@ -61,6 +61,9 @@ must_check int seal_chunk(struct sealer *s, const uint8_t id[OBJECT_ID_SIZE], st
 			  struct blob **ret);
 /* Where frames lie in the object: the byte range that holds frames [first, first + count), clamped to the object's end. */
 void chunk_frame_range(const struct chunk_seal *c, uint32_t first, uint32_t count, uint64_t *ret_offset, uint64_t *ret_length);
+/* A chunk's name in every store: "c/<last byte of id>/<id>". */
+#define CHUNK_NAME_SIZE 40
+void chunk_object_name(const uint8_t id[OBJECT_ID_SIZE], char ret[CHUNK_NAME_SIZE]);
 /* Length of the whole sealed object. */
 uint64_t chunk_sealed_length(const struct chunk_seal *c);
 static inline uint32_t chunk_frames(const struct chunk_seal *c)

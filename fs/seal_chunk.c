@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/seal_i.h"
 
+#include "base/text.h"
+
+#include <stdio.h>
+
 #include "base/wait.h"
 
 struct chunk_opener {
@@ -129,4 +133,12 @@ int chunk_header_open(struct sealer *s, struct span header, struct chunk_seal *r
 	memcpy(ret->id, h.id, sizeof(ret->id));
 	memcpy(ret->salt, h.salt, sizeof(ret->salt));
 	return 0;
+}
+
+void chunk_object_name(const uint8_t id[OBJECT_ID_SIZE], char ret[CHUNK_NAME_SIZE])
+{
+	char hex[2 * OBJECT_ID_SIZE + 1];
+
+	hex_encode(span_of(id, OBJECT_ID_SIZE), hex);
+	snprintf(ret, CHUNK_NAME_SIZE, "c/%s/%s", hex + 2 * OBJECT_ID_SIZE - 2, hex);
 }

@@ -25,6 +25,7 @@ struct status {
 struct snapshot {
 	struct commit_status commit;
 	struct data_status data;
+	struct repair_status repair;
 	struct pieces_stats pieces;
 	struct replica_health health[REPLICAS_MAX];
 	uint64_t deficit_chunks[REPLICAS_MAX], deficit_bytes[REPLICAS_MAX];
@@ -153,6 +154,7 @@ static int take_snapshot(struct status *s, struct snapshot *to)
 	*to = (struct snapshot){ 0 };
 	commit_status_get(v->commit, &to->commit);
 	data_status_get(v->data, &to->data);
+	repair_status_get(v->repair, &to->repair);
 	pieces_stats_get(v->pieces, &to->pieces);
 	volume_stopped(v, to->stopped, sizeof(to->stopped));
 	r = read_totals(v, to);
@@ -257,7 +259,7 @@ static struct json *store_part(const struct volume *v, const struct snapshot *s,
 	json_set_uint(j, "in_flight_chunks", h->in_flight);
 	json_set_uint(j, "deficit_chunks", s->deficit_chunks[i]);
 	json_set_uint(j, "deficit_bytes", s->deficit_bytes[i]);
-	json_set_uint(j, "bad_chunks", s->data.bad_per_store[i]);
+	json_set_uint(j, "bad_chunks", s->repair.bad_chunks[i]);
 	json_set_real(j, "lag_seconds", s->lag_s[i]);
 	json_set_str(j, "last_error", *h->stats.last_error ? h->stats.last_error : NULL);
 	json_set_real(j, "cost", (double)h->stats.bytes_read / GB * price_of(v, st->name));
@@ -311,7 +313,7 @@ static struct json *counters_part(const struct snapshot *s)
 
 	json_set_uint(j, "lost_operations", s->commit.lost_operations);
 	json_set_uint(j, "corrupt_frames", s->data.corrupt_frames);
-	json_set_uint(j, "repaired_chunks", s->data.repaired_chunks);
+	json_set_uint(j, "repaired_chunks", s->repair.repaired_chunks);
 	json_set_uint(j, "program_errors", (uint64_t)metric_value(program_errors()));
 	return j;
 }

@@ -189,6 +189,23 @@ static int open_data(struct volume *v)
 	return data_new(&o, &v->data);
 }
 
+static void on_bad(const struct chunk_seal *seal, unsigned store, void *arg)
+{
+	struct volume *v = arg;
+
+	repair_bad(v->repair, seal, store);
+}
+
+static int open_repair(struct volume *v)
+{
+	const struct repair_options o = { .replicas = v->replicas, .sealer = v->sealer, .commit = v->commit };
+	int r = repair_new(&o, &v->repair);
+
+	if (!r)
+		data_on_bad(v->data, on_bad, v);
+	return r;
+}
+
 static int open_all(struct volume *v, char *err, size_t err_size)
 {
 	int r = open_stores(v, err, err_size);
@@ -203,6 +220,8 @@ static int open_all(struct volume *v, char *err, size_t err_size)
 		r = open_pieces(v, err, err_size);
 	if (!r)
 		r = open_data(v);
+	if (!r)
+		r = open_repair(v);
 	if (r && !*err)
 		return say(r, err, err_size, "cannot open the volume: %s", strerror(-r));
 	v->opened_ns = clock_now();
@@ -250,6 +269,8 @@ int volume_close(struct volume *v, uint64_t deadline_ns)
 
 	/* Copies still on their way get a while; those that fail become deficits, which commit_stop commits. */
 	replicas_drain(v->replicas, MIN(deadline_ns, clock_now() + LATE_NS));
+	if (!r && !v->options->read_only)
+		r = data_flush_all(v->data, deadline_ns); /* submits what the stores have reported since */
 	stopped = commit_stop(v->commit, deadline_ns);
 	volume_free(v);
 	return r ? r : stopped;
@@ -259,6 +280,9 @@ struct volume *volume_free(struct volume *v)
 {
 	if (!v)
 		return NULL;
+	if (v->data)
+		data_on_bad(v->data, NULL, NULL);
+	repair_free(v->repair);
 	data_free(v->data);
 	pieces_free(v->pieces);
 	commit_free(v->commit);

@@ -17,6 +17,7 @@
 #include "fs/journal/journal.h"
 #include "fs/options.h"
 #include "fs/seal.h"
+#include "fs/upkeep/repair.h"
 
 /* What the kernel's side wants to hear from the commit task; see struct commit_events. */
 struct volume_hooks {
@@ -49,6 +50,7 @@ struct volume {
 	struct commit *commit;
 	struct pieces *pieces;
 	struct data *data;
+	struct repair *repair;                /* makes missing copies, rewrites bad ones */
 	uint64_t opened_ns;                   /* clock_now() when it was ready */
 
 	struct {

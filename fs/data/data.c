@@ -216,6 +216,12 @@ int data_flush_all(struct data *d, uint64_t deadline_ns)
 	return first;
 }
 
+void data_on_bad(struct data *d, void (*fn)(const struct chunk_seal *seal, unsigned store, void *arg), void *arg)
+{
+	d->on_bad_arg = arg;
+	d->on_bad = fn;
+}
+
 static int start(struct data *d)
 {
 	const uint64_t memory = d->o.memory_bytes;
@@ -303,8 +309,6 @@ void data_status_get(struct data *d, struct data_status *ret)
 	st.in_flight_chunks = d->sync.uploads;
 	st.in_flight_bytes = d->sync.upload_bytes;
 	st.corrupt_frames = d->sync.corrupt_frames;
-	st.bad_replicas = d->sync.bad_replicas;
-	memcpy(st.bad_per_store, d->sync.bad_per_store, sizeof(st.bad_per_store));
 	lock_give(&d->sync.lock);
 	*ret = st;
 }

@@ -69,7 +69,7 @@ struct data {
 		struct file *files; /* uthash by ino */
 		struct upload *reports;
 		uint64_t uploads, upload_bytes;
-		uint64_t corrupt_frames, bad_replicas, bad_per_store[REPLICAS_MAX];
+		uint64_t corrupt_frames;
 	} sync;
 	struct metric *m_corrupt, *m_read, *m_written;
 	/* Who rewrites a bad replica (fs/upkeep/repair.c), or NULL. */

@@ -4,10 +4,6 @@
  * verified, and again from another store when a seal is broken.
  */
 #include "fs/data/data_i.h"
-#include "base/text.h"
-
-#include <stdio.h>
-
 struct fetch {
 	struct data *d;
 	struct chunk_seal seal;
@@ -16,24 +12,12 @@ struct fetch {
 	bool gone; /* every store said so */
 };
 
-static void object_name(const struct chunk_seal *c, char ret[64])
-{
-	char hex[2 * OBJECT_ID_SIZE + 1];
-
-	hex_encode(span_of(c->id, OBJECT_ID_SIZE), hex);
-	snprintf(ret, 64, "c/%s/%s", hex + 2 * OBJECT_ID_SIZE - 2, hex);
-}
-
 static void note_bad(struct fetch *f, unsigned store, const char *how)
 {
 	struct data *d = f->d;
 	const struct store *s = replicas_store(d->o.replicas, store);
 
 	log_warn("data", "a replica is bad, another one is read", "store=%s how=%s", s->name, how);
-	lock_take(&d->sync.lock);
-	d->sync.bad_replicas++;
-	d->sync.bad_per_store[store]++;
-	lock_give(&d->sync.lock);
 	if (d->on_bad)
 		d->on_bad(&f->seal, store, d->on_bad_arg);
 }
@@ -50,13 +34,13 @@ static int fetch_verified(struct fetch *f, uint32_t first, uint32_t count, struc
 {
 	_cleanup_(chunk_opener_freep) struct chunk_opener *opener = NULL;
 	uint64_t avoid = 0, off, len;
-	char name[64];
+	char name[CHUNK_NAME_SIZE];
 	int r;
 
 	r = chunk_opener_new(f->d->o.sealer, &f->seal, &opener);
 	if (r != 0)
 		return r < 0 ? r : fail(-EIO);
-	object_name(&f->seal, name);
+	chunk_object_name(f->seal.id, name);
 	chunk_frame_range(&f->seal, first, count, &off, &len);
 	while (f->have & ~avoid) {
 		struct get_req req = { .name = span_str(name), .offset = off, .length = len, .limit = len,

@@ -38,7 +38,9 @@ struct data_options {
 	bool read_only;
 };
 must_check int data_new(const struct data_options *o, struct data **ret);
-/* Flushes nothing: data_sync first. Joins its tasks. */
+/* Who hears of a replica that does not verify, or is missing where it should be; set once, before the first read. */
+void data_on_bad(struct data *d, void (*fn)(const struct chunk_seal *seal, unsigned store, void *arg), void *arg);
+/* Flushes nothing: data_flush_all first. Joins its tasks, waits for the last reports of stores. */
 struct data *data_free(struct data *d);
 DEFINE_CLEANUP(struct data *, data_free)
 
@@ -94,7 +96,6 @@ must_check int data_where(struct data *d, uint64_t ino, struct file_replicas *re
 struct data_status {
 	uint64_t dirty_bytes, in_flight_chunks, in_flight_bytes;
 	uint64_t oldest_dirty_ns; /* clock_now() of the oldest dirty byte; 0: none */
-	uint64_t corrupt_frames, bad_replicas, repaired_chunks;
-	uint64_t bad_per_store[REPLICAS_MAX];
+	uint64_t corrupt_frames; /* that did not verify, in stores or the cache */
 };
 void data_status_get(struct data *d, struct data_status *ret);

@@ -8,10 +8,7 @@
  *      DEFICIT operations, so no copy is forgotten or invented.
  * (U3) A chunk that no operation will ever refer to is abandoned: its reports are dropped.
  */
-#include "base/text.h"
 #include "fs/data/data_i.h"
-
-#include <stdio.h>
 
 struct upload *upload_ref(struct upload *u)
 {
@@ -117,7 +114,7 @@ int upload_chunk(struct data *d, struct span plain, struct upload **ret)
 	_cleanup_(blob_unrefp) struct blob *blob = NULL;
 	struct upload *u = upload_new(d);
 	uint8_t id[CHUNK_ID_SIZE];
-	char hex[2 * CHUNK_ID_SIZE + 1], name[64];
+	char name[CHUNK_NAME_SIZE];
 	uint64_t have = 0;
 	int r;
 
@@ -134,8 +131,7 @@ int upload_chunk(struct data *d, struct span plain, struct upload **ret)
 	d->sync.uploads++;
 	d->sync.upload_bytes += u->seal.length;
 	lock_give(&d->sync.lock);
-	hex_encode(span_of(id, sizeof(id)), hex);
-	snprintf(name, sizeof(name), "c/%s/%s", hex + 2 * CHUNK_ID_SIZE - 2, hex);
+	chunk_object_name(id, name);
 
 	struct put_req req = { .name = span_str(name), .body = blob, .cond = PUT_IF_ABSENT,
 			       .deadline_ns = clock_now() + d->o.deadline_ns };

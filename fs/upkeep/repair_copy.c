@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/upkeep/repair_i.h"
+
+#define COPY_DEADLINE_NS (60 * NS_PER_S)
+
+static int verify(struct repair *r, const struct chunk_seal *seal, struct span sealed)
+{
+	_cleanup_(chunk_opener_freep) struct chunk_opener *opener = NULL;
+	struct chunk_seal found;
+	uint64_t off, len;
+	int x;
+
+	if (sealed.len != chunk_sealed_length(seal))
+		return SEAL_BROKEN;
+	x = chunk_header_open(r->o.sealer, span_sub(sealed, 0, SEAL_HEADER_SIZE), &found);
+	if (x != 0)
+		return x;
+	if (memcmp(&found.id, seal->id, OBJECT_ID_SIZE) || memcmp(found.salt, seal->salt, sizeof(seal->salt)) ||
+	    found.length != seal->length || found.epoch != seal->epoch)
+		return SEAL_BROKEN;
+	x = chunk_opener_new(r->o.sealer, seal, &opener);
+	if (x != 0)
+		return x;
+	chunk_frame_range(seal, 0, chunk_frames(seal), &off, &len);
+	return chunk_verify(opener, 0, span_sub(sealed, off, len));
+}
+
+/* A whole chunk that verifies (Q1), from any store but the one to be repaired. */
+static int read_good(struct copy_job *job, const char *name, struct blob **ret)
+{
+	const size_t size = chunk_sealed_length(&job->seal);
+	uint64_t avoid = 1ull << job->store;
+
+	while (job->have & ~avoid) {
+		const struct get_req req = { .name = span_str(name), .limit = size,
+					     .deadline_ns = clock_now() + COPY_DEADLINE_NS };
+		_cleanup_buf_ struct buf bytes = BUF_INIT(size);
+		uint64_t missing = 0;
+		unsigned store = 0;
+		int r = replicas_get(job->r->o.replicas, &req, job->have, avoid, &bytes, &store, &missing);
+
+		if (r < 0)
+			return r;
+		if (r == 0 && verify(job->r, &job->seal, buf_span(&bytes)) == 0) {
+			size_t len;
+			uint8_t *data = buf_take(&bytes, &len);
+
+			*ret = blob_from(data, len);
+			return *ret ? 0 : fail(-ENOMEM);
+		}
+		if (r == 0) {
+			repair_bad(job->r, &job->seal, store);
+			missing |= 1ull << store;
+		}
+		if (!missing)
+			break;
+		avoid |= missing;
+	}
+	return fail(-EIO);
+}
+
+int repair_copy(struct copy_job *job)
+{
+	_cleanup_(blob_unrefp) struct blob *blob = NULL;
+	_cleanup_(store_call_unrefp) struct store_call *call = NULL;
+	char name[CHUNK_NAME_SIZE];
+	int r;
+
+	chunk_object_name(job->seal.id, name);
+	r = read_good(job, name, &blob);
+	if (r < 0)
+		return r;
+
+	const struct put_req req = { .name = span_str(name), .body = blob,
+				     .cond = job->overwrite ? PUT_ALWAYS : PUT_IF_ABSENT,
+				     .deadline_ns = clock_now() + COPY_DEADLINE_NS };
+	const uint64_t begin = clock_now();
+
+	r = store_put_wait(replicas_store(job->r->o.replicas, job->store), &req, &call);
+	replicas_observe(job->r->o.replicas, job->store, r, clock_now() - begin, blob_span(blob).len);
+	if (r == STORE_EXISTS) /* the late copy had arrived after all */
+		r = 0;
+	return r > 0 ? fail(-EIO) : r;
+}
+
+static void run_job(void *arg)
+{
+	struct copy_job *job = arg;
+	struct repair *r = job->r;
+
+	job->result = repair_copy(job);
+	LOCK_SCOPE(&r->sync.lock);
+	if (job->result == 0)
+		r->sync.status.repaired_chunks++;
+	r->sync.under_way--;
+	cond_broadcast(&r->sync.cond);
+}
+
+void repair_run(struct repair *r, struct copy_job *jobs, size_t n)
+{
+	lock_take(&r->sync.lock);
+	r->sync.under_way = (unsigned)n;
+	lock_give(&r->sync.lock);
+	for (size_t i = 0; i < n; i++) {
+		jobs[i].r = r;
+		if (pool_run(r->pool, run_job, &jobs[i]) != 0)
+			run_job(&jobs[i]);
+	}
+	lock_take(&r->sync.lock);
+	while (r->sync.under_way)
+		cond_wait(&r->sync.cond, &r->sync.lock, NEVER);
+	lock_give(&r->sync.lock);
+	for (size_t i = 0; i < n; i++)
+		if (jobs[i].result == 0)
+			metric_add(r->m_repaired, 1);
+}
