@@ -30,7 +30,7 @@ struct dialect {
 	int (*sign)(struct exchange *x, const struct creds_value *v, uint64_t now_s);
 	/* Judges an answer: a call's result, or AGAIN_*. */
 	int (*judge)(struct exchange *x);
-	/* AGAIN_LOOK: retargets the request (request_retarget). 0, -ENOMEM. */
+	/* AGAIN_LOOK: retargets the request (request_retarget). 0, -ENOMEM. NULL: never asked for. */
 	int (*look)(struct exchange *x);
 	void (*free_more)(struct store *s); /* what the dialect added to struct web */
 };

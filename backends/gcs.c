@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The dialect of Google Cloud Storage: its JSON API, since the other one has no conditions
+ * on uploads of parts.
+ *
+ * (D1) A version is a generation; "must not exist" is generation 0.
+ * (D2) A 404 may speak of the bucket: unless its text says which, a listing of one name settles it.
+ * (D3) The body of an upload is [head | blob | tail] and never copied; its CRC-32C stands in the head.
+ * (D4) `Accept-Encoding: gzip` goes with contents only: then stored bytes come as they are.
+ */
+#include "backends/dialects.h"
+#include "backends/exchange.h"
+#include "base/json.h"
+#include "base/text.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+#define IDLE_S 60
+#define LISTING_MAX (16 * MiB)
+#define PREFIX_MAX 120
+
+static struct web *web_of(struct store *s)
+{
+	return container_of(s, struct web, store);
+}
+
+static int gcs_sign(struct exchange *x, const struct creds_value *v, uint64_t now_s)
+{
+	_cleanup_free_ char *bearer = NULL;
+
+	if (!v)
+		return 0;
+	if (asprintf(&bearer, "Bearer %s", v->secret) < 0) {
+		bearer = NULL;
+		return fail(-ENOMEM);
+	}
+	pairs_set(&x->req->headers, "Authorization", bearer);
+	return 0;
+}
+
+/* ---- paths ---- */
+
+/* "/storage/v1/b/BUCKET/o[/NAME]"; the name's slashes are escaped too. */
+static char *object_path(const struct web *w, const char *upload, const char *key)
+{
+	_cleanup_free_ char *base = NULL;
+	_cleanup_buf_ struct buf b = BUF_INIT(16 * KiB);
+
+	if (buf_addf(&b, "%s%s/storage/v1/b/", w->endpoint.path, upload) < 0 ||
+	    percent_encode(span_str(w->bucket), false, &b) < 0 || buf_add_str(&b, "/o") < 0 || !buf_str(&b))
+		return NULL;
+	base = (char *)buf_take(&b, &(size_t){ 0 });
+	return web_path(base, NULL, key, false);
+}
+
+static struct exchange *begin(struct store *s, struct store_call *c, enum http_method m, struct span name,
+			      uint64_t deadline_ns)
+{
+	struct web *w = web_of(s);
+	_cleanup_free_ char *key = web_key(w, name);
+	_cleanup_free_ char *path = key ? object_path(w, "", key) : NULL;
+	struct exchange *x = path ? exchange_new(w, c, m, path, deadline_ns) : NULL;
+
+	if (!x)
+		exchange_refuse(c, fail(-ENOMEM));
+	return x;
+}
+
+/* ---- the five operations ---- */
+
+static void gcs_get(struct store *s, const struct get_req *r, struct store_call *c)
+{
+	struct exchange *x = begin(s, c, HTTP_GET, r->name, r->deadline_ns);
+
+	if (!x)
+		return;
+	pairs_add(&x->req->query, "alt", "media");
+	if (r->if_match)
+		pairs_add(&x->req->query, "ifGenerationMatch", r->if_match);
+	pairs_add(&x->req->headers, "Accept-Encoding", "gzip"); /* (D4) */
+	exchange_range(x, r, "Range");
+	exchange_start(x);
+}
+
+static void gcs_head(struct store *s, const struct head_req *r, struct store_call *c)
+{
+	struct exchange *x = begin(s, c, HTTP_GET, r->name, r->deadline_ns);
+
+	if (!x)
+		return;
+	pairs_add(&x->req->query, "fields", "name,generation,size,updated,contentEncoding");
+	exchange_start(x);
+}
+
+static int crc32c_text(struct blob *body, struct buf *ret)
+{
+	uint32_t crc = blob_crc32c(body);
+	const uint8_t be[4] = { (uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8), (uint8_t)crc };
+	int error = base64_encode(span_of(be, sizeof(be)), ret);
+
+	return error < 0 ? error : buf_str(ret) ? 0 : fail(-ENOMEM);
+}
+
+/* The object's description, which the server checks the contents against. */
+static int description(const char *key, struct blob *body, struct buf *ret)
+{
+	_cleanup_buf_ struct buf crc = BUF_INIT(16);
+	_cleanup_(json_freep) struct json *j = json_object_new();
+	int error = crc32c_text(body, &crc);
+
+	if (error < 0)
+		return error;
+	json_set_str(j, "name", key);
+	json_set_str(j, "contentType", "application/octet-stream");
+	json_set_str(j, "cacheControl", "no-store, no-transform");
+	json_set_str(j, "crc32c", buf_str(&crc));
+	return json_write(j, 0, ret);
+}
+
+/* (D3). The boundary is 128 random bits, so that no data holds it. */
+static int frame(struct request *r, const char *key, struct blob *body)
+{
+	uint8_t bits[16];
+	char mark[2 * sizeof(bits) + 1];
+	int error;
+
+	random_fill(bits, sizeof(bits));
+	hex_encode(span_of(bits, sizeof(bits)), mark);
+	pairs_addf(&r->headers, "Content-Type", "multipart/related; boundary=%s", mark);
+	error = buf_addf(&r->head, "--%s\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n", mark);
+	if (error == 0)
+		error = description(key, body, &r->head);
+	if (error == 0)
+		error = buf_addf(&r->head, "\r\n--%s\r\nContent-Type: application/octet-stream\r\n\r\n", mark);
+	return error < 0 ? error : buf_addf(&r->tail, "\r\n--%s--\r\n", mark);
+}
+
+static void gcs_put(struct store *s, const struct put_req *r, struct store_call *c)
+{
+	struct web *w = web_of(s);
+	_cleanup_free_ char *key = web_key(w, r->name);
+	_cleanup_free_ char *path = key ? object_path(w, "/upload", NULL) : NULL;
+	struct exchange *x = path ? exchange_new(w, c, HTTP_POST, path, r->deadline_ns) : NULL;
+	int error = x ? frame(x->req, key, r->body) : fail(-ENOMEM);
+
+	if (error < 0) {
+		exchange_refuse(c, error == -EINVAL ? error : -ENOMEM); /* a name that is no UTF-8 */
+		return;
+	}
+	exchange_body(x, r);
+	pairs_add(&x->req->query, "uploadType", "multipart");
+	pairs_add(&x->req->query, "fields", "generation,size");
+	if (r->cond != PUT_ALWAYS) /* (D1) */
+		pairs_add(&x->req->query, "ifGenerationMatch", r->cond == PUT_IF_ABSENT ? "0" : r->if_match);
+	exchange_start(x);
+}
+
+static void gcs_remove(struct store *s, const struct remove_req *r, struct store_call *c)
+{
+	struct exchange *x = begin(s, c, HTTP_DELETE, r->name, r->deadline_ns);
+
+	if (!x)
+		return;
+	x->conditional = r->if_match != NULL;
+	if (r->if_match)
+		pairs_add(&x->req->query, "ifGenerationMatch", r->if_match);
+	exchange_start(x);
+}
+
+static void gcs_list(struct store *s, const struct list_req *r, struct store_call *c)
+{
+	struct web *w = web_of(s);
+	_cleanup_free_ char *prefix = web_key(w, r->prefix);
+	_cleanup_free_ char *path = object_path(w, "", NULL);
+	struct exchange *x = prefix && path ? exchange_new(w, c, HTTP_GET, path, r->deadline_ns) : NULL;
+	struct pairs *q;
+	int error = x ? exchange_page(x, r) : fail(-ENOMEM);
+
+	if (error < 0) {
+		exchange_refuse(c, error);
+		return;
+	}
+	q = &x->req->query;
+	x->req->text.limit = LISTING_MAX;
+	pairs_add(q, "fields", "kind,nextPageToken,prefixes,items(name,size,generation,updated)");
+	if (prefix[0])
+		pairs_add(q, "prefix", prefix);
+	if (r->delimiter)
+		pairs_add(q, "delimiter", "/");
+	if (r->max) /* the page begins with `after` itself, which we drop */
+		pairs_addf(q, "maxResults", "%u", MIN(r->max + (x->page.after && !x->page.token), 1000u));
+	if (x->page.after)
+		pairs_add(q, "startOffset", x->page.after);
+	if (x->page.token)
+		pairs_add(q, "pageToken", x->page.token);
+	exchange_start(x);
+}
+
+/* (D2) */
+static int gcs_look(struct exchange *x)
+{
+	char *path = object_path(x->web, "", NULL);
+
+	if (!path)
+		return fail(-ENOMEM);
+	request_retarget(x->req, HTTP_GET, path);
+	pairs_add(&x->req->query, "maxResults", "1");
+	pairs_add(&x->req->query, "fields", "kind");
+	return 0;
+}
+
+/* ---- judging ---- */
+
+/* An object's description in answer to a head or a put. */
+static int described(struct exchange *x)
+{
+	struct store_call *c = x->call;
+	_cleanup_(json_freep) struct json *j = NULL;
+	const char *generation, *updated, *encoding;
+	time_t t;
+
+	if (json_parse(buf_span(&x->req->text), &j) < 0 || !(generation = json_str(j, "generation"))) {
+		exchange_explain(x, "an answer that cannot be read");
+		return x->writes ? STORE_UNKNOWN : fail(-EIO);
+	}
+	snprintf(c->version, sizeof(c->version), "%s", generation);
+	if (c->op == STORE_PUT)
+		return 0;
+	updated = json_str(j, "updated");
+	if (updated && iso_date_parse(updated, &t) == 0 && t > 0)
+		c->modified_s = (uint64_t)t;
+	encoding = json_str(j, "contentEncoding");
+	if (encoding && strcmp(encoding, "gzip") == 0)
+		return exchange_because(x, fail(-EIO), "the object is stored with Content-Encoding: gzip");
+	return json_uint(j, "size", &c->size) < 0 ? exchange_because(x, fail(-EIO), "no length") : 0;
+}
+
+static int got(struct exchange *x)
+{
+	char stored[16];
+
+	request_header_copy(x->req, "x-goog-generation", x->call->version, sizeof(x->call->version));
+	request_header_copy(x->req, "x-goog-stored-content-encoding", stored, sizeof(stored));
+	if (stored[0] && strcmp(stored, "identity") != 0)
+		return exchange_because(x, fail(-EIO), "the object is stored with Content-Encoding: gzip");
+	return exchange_got(x);
+}
+
+static int absent(struct exchange *x)
+{
+	switch (x->call->op) {
+	case STORE_REMOVE:
+		return x->conditional ? STORE_CHANGED : 0;
+	case STORE_PUT:
+		return x->conditional ? STORE_CHANGED : exchange_because(x, fail(-EIO), NULL);
+	default:
+		return STORE_MISSING;
+	}
+}
+
+static int succeeded(struct exchange *x)
+{
+	struct listing l = {};
+	int error;
+
+	if (x->looked) /* the bucket is there: so it was the object */
+		return absent(x);
+	switch (x->call->op) {
+	case STORE_GET:
+		return got(x);
+	case STORE_HEAD:
+	case STORE_PUT:
+		return described(x);
+	case STORE_LIST:
+		error = listing_parse_gcs(buf_span(&x->req->text), &l);
+		return exchange_listed(x, error, &l);
+	case STORE_REMOVE:
+		break;
+	}
+	return 0;
+}
+
+static int no_bucket(struct exchange *x)
+{
+	return exchange_because(x, fail(-EIO), "create the bucket first, or correct its name");
+}
+
+static int missing(struct exchange *x)
+{
+	if (x->looked || x->call->op == STORE_LIST || strstr(x->fault.message, "bucket does not exist"))
+		return no_bucket(x);
+	if (strncmp(x->fault.message, "No such object", 14) == 0)
+		return absent(x);
+	return AGAIN_LOOK;
+}
+
+static int refused_credentials(struct exchange *x)
+{
+	const char *code = x->fault.code;
+
+	if (strcmp(code, "rateLimitExceeded") == 0 || strcmp(code, "userRateLimitExceeded") == 0)
+		return exchange_throttled(x);
+	if (strcmp(code, "quotaExceeded") == 0)
+		return exchange_because(x, -ENOSPC, NULL);
+	if (x->looked && x->req->status == 403) /* no right to list, but then there is a bucket */
+		return absent(x);
+	if (x->req->status == 401 && x->value)
+		return AGAIN_RENEW;
+	return exchange_because(x, -EACCES, x->value ? "the role Storage Object User is needed" : "credentials are needed");
+}
+
+static int gcs_judge(struct exchange *x)
+{
+	int status = x->req->status;
+
+	if (status >= 200 && status <= 206)
+		return succeeded(x);
+	fault_parse_json(buf_span(&x->req->text), &x->fault);
+	switch (status) {
+	case 401:
+	case 403:
+		return refused_credentials(x);
+	case 404:
+		return missing(x);
+	case 412:
+		if (x->call->op == STORE_PUT && x->cond == PUT_IF_ABSENT)
+			return STORE_EXISTS;
+		return x->conditional ? STORE_CHANGED : exchange_because(x, fail(-EIO), NULL);
+	case 416:
+		return exchange_no_such_range(x);
+	}
+	return exchange_by_status(x);
+}
+
+/* ---- opening ---- */
+
+static const struct store_ops ops = {
+	.get = gcs_get, .put = gcs_put, .head = gcs_head, .list = gcs_list, .remove = gcs_remove, .free = web_free,
+};
+static const struct dialect dialect = { .sign = gcs_sign, .judge = gcs_judge, .look = gcs_look };
+
+/* The emulator of the environment has no authentication. */
+static int set_endpoint(struct web *w, const struct uri *u, bool *ret_emulator, char *err, size_t err_size)
+{
+	const char *text = uri_param(u, "endpoint"), *emulator = creds_env("STORAGE_EMULATOR_HOST");
+	int error;
+
+	*ret_emulator = !text && emulator;
+	if (!text)
+		text = emulator ? emulator : "https://storage.googleapis.com";
+	error = endpoint_parse(text, *ret_emulator ? "http" : "https", &w->endpoint);
+	if (error == -EINVAL)
+		snprintf(err, err_size, "endpoint '%s' is not like https://HOST[:PORT]", text);
+	return error;
+}
+
+static int check_bucket(const struct uri *u, char *err, size_t err_size)
+{
+	size_t n = strlen(u->authority);
+
+	for (size_t i = 0; i < n; i++)
+		if (!islower((unsigned char)u->authority[i]) && !isdigit((unsigned char)u->authority[i]) &&
+		    !strchr(".-_", u->authority[i]))
+			n = 0;
+	if (n < 3 || n > 222) {
+		snprintf(err, err_size, "'%s' is not a bucket's name (3 to 63 of a-z 0-9 - _ .)", u->authority);
+		return fail(-EINVAL);
+	}
+	if (strlen(u->path) > PREFIX_MAX) {
+		snprintf(err, err_size, "the prefix after the bucket is longer than %d bytes", PREFIX_MAX);
+		return fail(-EINVAL);
+	}
+	return 0;
+}
+
+static int set_up(struct web *w, const struct store_config *cfg, const struct uri *u, char *err, size_t err_size)
+{
+	bool anonymous, emulator;
+	int error = web_init(w, &ops, &dialect, cfg->name, cfg->url, u->path, uri_param(u, "ca_file"));
+
+	if (error == 0)
+		error = set_endpoint(w, u, &emulator, err, err_size);
+	if (error == 0)
+		error = uri_param_bool(u, "anonymous", false, &anonymous, err, err_size);
+	if (error == 0 && !anonymous && !emulator)
+		error = creds_gcs_new(&(struct creds_gcs_options){ .file = cfg->credentials }, &w->creds, err,
+				      err_size);
+	w->idle_s = IDLE_S;
+	w->bucket = strdup(u->authority);
+	return error < 0 ? error : w->bucket ? 0 : fail(-ENOMEM);
+}
+
+int gcs_open(const struct store_config *cfg, const struct uri *u, struct store **ret, char *err, size_t err_size)
+{
+	static const char *const known[] = { "endpoint", "ca_file", "anonymous", NULL };
+	struct web *w;
+	int error = uri_check_params(u, known, cfg->url, err, err_size);
+
+	if (error == 0)
+		error = check_bucket(u, err, err_size);
+	if (error < 0)
+		return error;
+	if (cfg->profile) {
+		snprintf(err, err_size, "profile is for S3 only; use credentials = FILE");
+		return fail(-EINVAL);
+	}
+	w = calloc(1, sizeof(*w));
+	if (!w)
+		return fail(-ENOMEM);
+	error = set_up(w, cfg, u, err, err_size);
+	if (error < 0) {
+		web_free(&w->store);
+		return error;
+	}
+	*ret = &w->store;
+	return 0;
+}
