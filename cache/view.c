@@ -153,7 +153,7 @@ int view_walk(struct view *v, unsigned column, struct span prefix, struct span f
 {
 	_cleanup_(kv_iter_freep) struct kv_iter *base = kv_iter_new(v->base, column, prefix);
 	struct merge m = { { v->open[column], v->flying[column] }, .base = base, .prefix = prefix };
-	struct map_entry e;
+	struct map_entry e = { .gone = false };
 	int r;
 
 	assert(column < v->n_columns);

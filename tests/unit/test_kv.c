@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Both databases behind kv.h keep the same promises; RocksDB also those about its folder. */
 #include "cache/kv.h"
+#include "tests/lib/cm.h"
 #include "tests/lib/tmpdir.h"
 
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <sys/wait.h>
-
-#include <cmocka.h>
 
 static const char *const columns[] = { "names", "inodes", NULL };
 

@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The view against a model that keeps the three layers as plain arrays, over both databases. */
 #include "cache/view.h"
+#include "tests/lib/cm.h"
 #include "tests/lib/tmpdir.h"
-
-#include <setjmp.h>
-#include <stdarg.h>
-
-#include <cmocka.h>
 
 enum { COLUMNS = 2, KEYS = 48, STEPS = 6000 };
 
