@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starts the stand-in server, and signs requests to it or to any server of the same dialect.
 
-Run as a program it creates a bucket: standin.py create s3|azure|gcs PORT BUCKET
-(the credentials come from the environment, see `create_bucket`)."""
+Run as a program it waits for a server, or creates a bucket:
+
+    standin.py wait PORT PID PATH             until PATH is answered, while PID lives
+    standin.py create s3|azure|gcs PORT NAME  credentials from the environment"""
 
 import base64
 import datetime
@@ -226,9 +228,35 @@ def create_bucket(dialect, port, bucket):
                 {"Content-Type": "application/json"}, json.dumps({"name": bucket}).encode())
 
 
+def wait_for(port, pid, path):
+    """Any answer but a server's own trouble will do; 30 s are plenty on a busy machine."""
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        try:
+            if send(port, "GET", path).status < 500:
+                return True
+        except OSError:
+            pass
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return False
+        time.sleep(0.05)
+    return False
+
+
+def main(arguments):
+    if len(arguments) == 4 and arguments[0] == "wait":
+        return 0 if wait_for(int(arguments[1]), int(arguments[2]), arguments[3]) else 1
+    if len(arguments) == 4 and arguments[0] == "create":
+        created = create_bucket(arguments[1], int(arguments[2]), arguments[3])
+        if created.status in (200, 201, 409):
+            return 0
+        print(f"cannot create the bucket: {created.status} {created.text}", file=sys.stderr)
+        return 1
+    print(__doc__, file=sys.stderr)
+    return 2
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 5 or sys.argv[1] != "create":
-        sys.exit(__doc__)
-    created = create_bucket(sys.argv[2], int(sys.argv[3]), sys.argv[4])
-    if created.status not in (200, 201, 409):
-        sys.exit(f"cannot create the bucket: {created.status} {created.text}")
+    sys.exit(main(sys.argv[1:]))
