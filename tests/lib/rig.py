@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real mounts for tests: a volume on three stores below a temporary folder, mounted through the kernel.
+
+    from rig import Rig, main
+
+    def test_something():
+        with Rig() as rig:                      # three file:// stores, formatted
+            m = rig.mount()                     # a Mount: m.dir, m.pid, m.status()
+            ...
+
+    main()                                      # runs every test_* function, prints one line for each
+
+Whatever happens, leaving the block unmounts, ends every process that was started and removes the folder.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+
+LIMIT_S = 120  # after so long without an end something hangs
+
+
+class Skip(Exception):
+    """A component is missing; the text says which and why."""
+
+
+def build_dir():
+    return os.environ.get("MANGROVE_BUILD") or os.path.join(HERE, "..", "..", "build")
+
+
+def program(name="mangrove"):
+    for sub in ("tools", os.path.join("tests", "lib"), os.path.join("tests", "bench"), ""):
+        path = os.path.abspath(os.path.join(build_dir(), sub, name))
+        if os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    raise Skip(f"{name} is not built (MANGROVE_BUILD={build_dir()})")
+
+
+def wait_until(condition, what, limit=LIMIT_S, step=0.05):
+    """Polls until condition() is true; its value is the answer. The limit is for liveness, not for speed."""
+    end = time.monotonic() + limit
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {limit} s: {what}")
+        time.sleep(step)
+
+
+def is_mounted(path):
+    path = os.path.realpath(path)
+    with open("/proc/self/mounts") as f:
+        return any(line.split(" ")[1].replace("\\040", " ") == path for line in f)
+
+
+class Mount:
+    """One mounted volume."""
+
+    def __init__(self, rig, directory, cache, options):
+        self.rig, self.dir, self.cache, self.options = rig, directory, cache, options
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    def status(self):
+        out = self.rig.run("status", self.dir, "--json", check=False)
+        if not out.stdout.strip():
+            raise AssertionError(f"status says nothing: {out.stderr}")
+        answer = json.loads(out.stdout)
+        return answer[0] if isinstance(answer, list) else answer
+
+    @property
+    def pid(self):
+        return self.status()["mount"]["pid"]
+
+    def store(self, name):
+        return next(s for s in self.status()["stores"] if s["name"] == name)
+
+    def wait_healthy(self, limit=LIMIT_S):
+        """No deficit, no chunk in flight, every store healthy."""
+        def healthy():
+            st = self.status()
+            return all(s["state"] in ("healthy", "slow") and not s["deficit_chunks"] and not s["bad_chunks"]
+                       for s in st["stores"]) and not st["pending"]["staged_chunks"]
+        wait_until(healthy, "status without deficits", limit, step=0.2)
+
+    def umount(self, check=True):
+        out = self.rig.run("umount", self.dir, check=check)
+        if out.returncode == 0 and self in self.rig.mounts:
+            self.rig.mounts.remove(self)
+        return out
+
+    def kill9(self):
+        """The daemon dies; the dead mount point stays, as after a crash."""
+        pid = self.pid
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not os.path.exists(f"/proc/{pid}") or is_zombie(pid), f"the end of {pid}")
+        if self in self.rig.mounts:
+            self.rig.mounts.remove(self)
+            self.rig.dead.append(self.dir)
+
+
+def is_zombie(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+class Rig:
+    """A temporary folder with stores and a volume on them.
+
+    stores: "file" (folders), "standin" (our own servers: one of each dialect), "emulators" (the real ones).
+    """
+
+    def __init__(self, stores="file", formatted=True, tls=False, standin_options=()):
+        self.kind, self.formatted, self.tls = stores, formatted, tls
+        self.standin_options = list(standin_options)
+        self.mounts, self.dead = [], []
+        self.stack = contextlib.ExitStack()
+        self.env = dict(os.environ)
+
+    def __enter__(self):
+        self.mangrove = program()
+        self.tmp = tempfile.mkdtemp(prefix="mangrove-test-")
+        self.name = "t" + secrets.token_hex(4)
+        self.config = os.path.join(self.tmp, "volume.conf")
+        self.key = os.path.join(self.tmp, "key")
+        try:
+            self.stores = {"file": self._file_stores, "standin": self._standin_stores,
+                           "emulators": self._emulator_stores}[self.kind]()
+            if self.formatted:
+                self.format()
+        except BaseException:
+            self.__exit__(*sys.exc_info())
+            raise
+        return self
+
+    def __exit__(self, *exc):
+        if exc[0] and exc[0] is not Skip:
+            self.show_logs()
+        for m in reversed(self.mounts):
+            subprocess.run([self.mangrove, "umount", m.dir], env=self.env, capture_output=True, timeout=LIMIT_S)
+        self._end_daemons()
+        self.stack.close()
+        shutil.rmtree(self.tmp, ignore_errors=True)
+
+    def _end_daemons(self):
+        """Whatever still serves a mount below our folder."""
+        with open("/proc/self/mounts") as f:
+            points = [p for p in (line.split(" ")[1] for line in f) if p.startswith(self.tmp)]
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    line = f.read()
+            except OSError:
+                continue
+            if self.tmp.encode() in line and b"mangrove" in line and int(pid) != os.getpid():
+                with contextlib.suppress(OSError):
+                    os.kill(int(pid), signal.SIGKILL)
+        for point in reversed(points):
+            subprocess.run(["umount", "-l", point], capture_output=True)
+
+    def show_logs(self):
+        for name in sorted(os.listdir(self.tmp)):
+            if name.endswith(".log"):
+                with open(os.path.join(self.tmp, name), errors="replace") as f:
+                    text = f.read()[-4000:]
+                sys.stderr.write(f"--- {name}\n{text}\n")
+
+    # stores
+
+    def _file_stores(self):
+        stores = {}
+        for name in ("aws", "azure", "google"):
+            folder = os.path.join(self.tmp, "stores", name)
+            os.makedirs(folder)
+            stores[name] = f"file://{folder}"
+        return stores
+
+    def folder(self, name):
+        return os.path.join(self.tmp, "stores", name)
+
+    def _standin_stores(self):
+        from standin import Standin
+        os.environ.setdefault("MANGROVE_STANDIN", program("mangrove-standin"))
+        access = {"s3": ["--access-key", "AK", "--secret-key", "SECRETKEY"],
+                  "azure": ["--account", "devacct", "--account-key", "c2VjcmV0LWtleS1mb3ItdGVzdHM="],
+                  "gcs": ["--token", "test-token"]}
+        self.env.update(AWS_ACCESS_KEY_ID="AK", AWS_SECRET_ACCESS_KEY="SECRETKEY", AWS_REGION="us-east-1",
+                        AZURE_STORAGE_ACCOUNT="devacct", AZURE_STORAGE_KEY="c2VjcmV0LWtleS1mb3ItdGVzdHM=")
+        token = os.path.join(self.tmp, "token")
+        self.servers = {}
+        extra = []
+        scheme = "http"
+        if self.tls:
+            ca, cert, key = certificates(self.tmp)
+            extra = ["--cert", cert, "--key", key]
+            scheme = "https"
+        for name, dialect in (("aws", "s3"), ("azure", "azure"), ("google", "gcs")):
+            self.servers[name] = self.stack.enter_context(
+                Standin(dialect, *access[dialect], "--bucket", "mangrove", *extra, *self.standin_options))
+        ends = {name: f"endpoint={scheme}://127.0.0.1:{s.port}" for name, s in self.servers.items()}
+        more = f"&ca_file={ca}" if self.tls else ""
+        write_json(token, {"type": "static_token", "token": "test-token"})
+        return {"aws": f"s3://mangrove/v?{ends['aws']}{more}",
+                "azure": f"azblob://devacct/mangrove/v?{ends['azure']}{more}",
+                "google": f"gs://mangrove/v?{ends['google']}{more}"}
+
+    def _emulator_stores(self):
+        script = os.path.join(HERE, "..", "contract", "emulators.sh")
+        self.emulators, stores = {}, {}
+        for name, server in (("aws", "versitygw"), ("azure", "azurite"), ("google", "fakegcs")):
+            folder = os.path.join(self.tmp, "emulator-" + name)
+            os.makedirs(folder)
+            out = subprocess.run(["bash", script, "start", server, folder], capture_output=True, text=True, timeout=1800)
+            if out.returncode == 77:
+                raise Skip(out.stdout.strip().splitlines()[-1] if out.stdout.strip() else f"{server} cannot be had")
+            if out.returncode:
+                raise AssertionError(f"{server}: {out.stdout}{out.stderr}")
+            port, pid = out.stdout.split()[-2:]
+            self.emulators[name] = (server, int(port), int(pid))
+            self.stack.callback(subprocess.run, ["bash", script, "stop", pid], capture_output=True)
+            env = subprocess.run(["bash", script, "env", server, port], capture_output=True, text=True, check=True)
+            for line in env.stdout.splitlines():
+                key, value = line.split("=", 1)
+                if key == "URL":
+                    stores[name] = value
+                else:
+                    self.env[key] = value
+        return stores
+
+    # the volume
+
+    def run(self, *arguments, check=True, timeout=LIMIT_S, input=None):
+        out = subprocess.run([self.mangrove, *arguments], env=self.env, capture_output=True, text=True,
+                             timeout=timeout, input=input)
+        if check and out.returncode:
+            raise AssertionError(f"mangrove {' '.join(arguments)}: exit {out.returncode}\n{out.stdout}{out.stderr}")
+        return out
+
+    def format(self):
+        args = ["format", self.name, "--config", self.config, "--key-file", self.key]
+        for name, url in self.stores.items():
+            args += ["--store", f"{name}={url}"]
+        return self.run(*args)
+
+    def mount(self, options="", directory=None, cache=None, check=True):
+        n = len(self.mounts) + len(self.dead)
+        directory = directory or os.path.join(self.tmp, f"mnt{n}")
+        cache = cache or os.path.join(self.tmp, "cache")
+        os.makedirs(cache, exist_ok=True)
+        if not os.path.isdir(directory) and directory not in self.dead:
+            os.makedirs(directory)
+        opts = ",".join(filter(None, [f"cache_dir={cache}", "listen=none", options]))
+        out = self.run("mount", self.config, directory, "-o", opts, "--log-file",
+                       os.path.join(self.tmp, f"mount{n}.log"), check=check)
+        if out.returncode:
+            return out
+        m = Mount(self, directory, cache, options)
+        self.mounts.append(m)
+        return m
+
+
+def certificates(folder):
+    """A certificate authority and a server's certificate for 127.0.0.1 and localhost."""
+    ca, cakey = os.path.join(folder, "ca.pem"), os.path.join(folder, "ca.key")
+    cert, key, csr = (os.path.join(folder, n) for n in ("server.pem", "server.key", "server.csr"))
+    ext = os.path.join(folder, "ext")
+    with open(ext, "w") as f:
+        f.write("subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n")
+    ec = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    for cmd in (["req", "-x509", *ec, "-days", "30", "-subj", "/CN=Test CA", "-addext",
+                 "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign", "-keyout", cakey,
+                 "-out", ca],
+                ["req", *ec, "-subj", "/CN=localhost", "-keyout", key, "-out", csr],
+                ["x509", "-req", "-in", csr, "-CA", ca, "-CAkey", cakey, "-CAcreateserial", "-days", "30", "-extfile",
+                 ext, "-out", cert]):
+        subprocess.run(["openssl", *cmd], check=True, capture_output=True)
+    return ca, cert, key
+
+
+def write_json(path, value):
+    with open(path, "w") as f:
+        json.dump(value, f)
+
+
+def pattern(seed, size):
+    """Bytes that cannot be guessed from their neighbours, the same for the same seed."""
+    return hashlib.shake_128(str(seed).encode()).digest(size)
+
+
+def write_file(path, data, sync=False):
+    with open(path, "wb") as f:
+        f.write(data)
+        if sync:
+            f.flush()
+            os.fsync(f.fileno())
+
+
+def read_file(path):
+    with open(path, "rb") as f:
+        return f.read()
+
+
+def tree_digest(top):
+    """Names, types, modes, sizes, times, link targets and contents of a tree, as one comparable list."""
+    rows = []
+    for folder, folders, files in os.walk(top):
+        folders.sort()
+        for name in sorted(folders + files):
+            path = os.path.join(folder, name)
+            st = os.lstat(path)
+            row = [os.path.relpath(path, top), oct(st.st_mode)]
+            if os.path.islink(path):
+                row.append(os.readlink(path))
+            elif os.path.isfile(path):
+                row += [st.st_size, st.st_mtime_ns, hashlib.sha256(read_file(path)).hexdigest()]
+            rows.append(tuple(row))
+    return rows
+
+
+def main():
+    """Runs the test_* functions of the calling script, or those named on the command line."""
+    module = sys.modules["__main__"]
+    names = sys.argv[1:] or [n for n in vars(module) if n.startswith("test_")]
+    passed = failed = skipped = 0
+    for name in names:
+        begin = time.monotonic()
+        try:
+            getattr(module, name)()
+        except Skip as e:
+            skipped += 1
+            print(f"skip - {name}: {e}", flush=True)
+        except Exception:
+            failed += 1
+            traceback.print_exc()
+            print(f"not ok - {name}", flush=True)
+        else:
+            passed += 1
+            print(f"ok - {name} ({time.monotonic() - begin:.1f} s)", flush=True)
+    print(f"{passed} passed, {failed} failed, {skipped} skipped")
+    sys.exit(1 if failed else 77 if skipped and not passed else 0)
