@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/*
+ * The control socket of a mount: HTTP/1.1 on a Unix socket for its owner (status and commands), and
+ * read-only on a TCP address for browsers and Prometheus.
+ *
+ *   GET  /status   GET /metrics   GET /            both
+ *   GET  /where?path=P                             the socket only, like all that follow
+ *   POST /sync?all=0|1&timeout=60s                 answers when it is done
+ *   POST /drill?store=S&mode=down|slow|errors|none&for=60s
+ *   POST /loglevel?level=debug&only=http,journal
+ *
+ * Errors are JSON: {"error": "a sentence"}.
+ */
+#include "base/buf.h"
+#include "fs/volume.h"
+
+struct control;
+/* Starts answering. 0; negative errno with a sentence in err (the address is taken, ...). */
+must_check int control_new(struct volume *v, struct control **ret, char *err, size_t err_size);
+/* Ends what is under way, removes the socket. */
+struct control *control_free(struct control *c);
+DEFINE_CLEANUP(struct control *, control_free)
+/* Where the sockets of all mounts of this person are: /run/mangrove, or below $XDG_RUNTIME_DIR. Appends. */
+must_check int control_folder(struct buf *ret);

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What control.c (the server) and control_act.c (what it does) share. */
+#include "fs/control.h"
+#include "fs/status.h"
+
+struct control {
+	struct volume *volume;
+	struct status *status;
+	char *socket;     /* path */
+	char listen[96];  /* "127.0.0.1:9464", or "" */
+	struct {
+		struct lock lock; /* RANK_LEAF */
+		struct task *drill; /* or NULL */
+		bool drill_ended;
+	} sync;
+	struct event stop;        /* ends a drill */
+	unsigned drill_store;
+};
+
+/* One request: what was asked, and the answer. */
+struct request_line {
+	const char *(*param)(const struct request_line *r, const char *name); /* of the query, or NULL */
+	void *connection;
+};
+/* Each answers an HTTP status with its body in *ret; of JSON unless told otherwise. */
+typedef unsigned act_fn(struct control *c, const struct request_line *r, struct buf *ret);
+act_fn act_status, act_metrics, act_page, act_where, act_sync, act_drill, act_loglevel;
+/* {"error": ...} */
+unsigned act_refuse(unsigned status, struct buf *ret, const char *fmt, ...) printf_like(3, 4);
+/* At the end: no drill goes on. */
+void act_end(struct control *c);
