@@ -106,6 +106,13 @@ uint32_t blob_crc32c(struct blob *b)
 	return atomic_load(&b->crc32c);
 }
 
+void blob_crc32c_known(struct blob *b, uint32_t crc)
+{
+	assert_one_owner(b);
+	atomic_store(&b->crc32c, crc);
+	atomic_store(&b->has_crc32c, true);
+}
+
 uint64_t blob_crc64(struct blob *b)
 {
 	if (!atomic_load(&b->has_crc64)) {

@@ -372,12 +372,13 @@ static int finish(struct parse *p, int r, int line, struct config **ret)
 int config_parse(struct span text, const char *file, struct config **ret, char *err, size_t err_size)
 {
 	struct parse p = { config_new(), file, err, err_size };
-	int line = 0;
+	int line = 0, r;
 
 	if (!p.cfg)
 		return fail(-ENOMEM);
 	*err = '\0';
-	return finish(&p, ini_parse(text, one_key, &p, &line), line, ret);
+	r = ini_parse(text, one_key, &p, &line);
+	return finish(&p, r, line, ret);
 }
 
 int config_read(const char *file, struct config **ret, char *err, size_t err_size)

@@ -182,15 +182,24 @@ int config_find(const char *volume, const char *file, struct config **ret, char 
 	return by_name(volume, ret, err, err_size);
 }
 
+/* What would be read as a comment stands in quotes. */
 static int put_text(struct buf *b, const char *key, const char *value)
 {
-	return value ? buf_addf(b, "%s = %s\n", key, value) : 0;
+	bool quote = value && (strpbrk(value, ";#") || *value == '"');
+
+	if (!value)
+		return 0;
+	if (strchr(value, '\n') || (quote && strchr(value, '"')))
+		return fail(-EINVAL);
+	return buf_addf(b, quote ? "%s = \"%s\"\n" : "%s = %s\n", key, value);
 }
 
 static int write_store(struct buf *b, const struct config_store *st)
 {
-	int r = buf_addf(b, "\n[store %s]\nurl = %s\n", st->name, st->url);
+	int r = buf_addf(b, "\n[store %s]\n", st->name);
 
+	if (!r)
+		r = put_text(b, "url", st->url);
 	if (!r)
 		r = put_text(b, "credentials", st->credentials);
 	if (!r)

@@ -17,7 +17,7 @@
 
 unsigned act_refuse(unsigned status, struct buf *ret, const char *fmt, ...)
 {
-	_cleanup_(json_freep) struct json *j = json_object();
+	_cleanup_(json_freep) struct json *j = json_object_new();
 	char text[512];
 	va_list ap;
 

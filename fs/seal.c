@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/seal_i.h"
 
-#include "base/codec.h"
+#include "base/crc.h"
 #include "base/wait.h"
 
 /*
@@ -259,6 +259,7 @@ int seal_under(struct sealer *s, const struct seal_header *h, struct span plain,
 {
 	_cleanup_(blob_unrefp) struct blob *blob = blob_new(seal_object_length(plain.len));
 	_cleanup_(sealing_end) struct sealing g = { 0 };
+	uint32_t crc;
 	uint8_t *out;
 	int r;
 
@@ -269,6 +270,7 @@ int seal_under(struct sealer *s, const struct seal_header *h, struct span plain,
 		return r > 0 ? fail(-EIO) : r; /* a sealer without that key is our own mistake */
 	out = blob_bytes(blob);
 	memcpy(out, g.bytes, SEAL_HEADER_SIZE);
+	crc = crc32c(0, span_of(out, SEAL_HEADER_SIZE));
 	out += SEAL_HEADER_SIZE;
 	for (uint64_t i = 0; i < seal_frames(plain.len); i++) {
 		uint32_t len = seal_frame_length(plain.len, i);
@@ -277,8 +279,10 @@ int seal_under(struct sealer *s, const struct seal_header *h, struct span plain,
 		r = sealing_seal_frame(&g, (uint32_t)i, span_of(from, len), out);
 		if (r)
 			return r;
+		crc = crc32c(crc, span_of(out, len + SEAL_TAG_SIZE)); /* while it is warm */
 		out += len + SEAL_TAG_SIZE;
 	}
+	blob_crc32c_known(blob, crc);
 	*ret = take_ptr(&blob);
 	return 0;
 }

@@ -128,7 +128,7 @@ static void test_what_is_written_is_read(void **state)
 	assert_non_null(mkdtemp(dir));
 	snprintf(file, sizeof(file), "%s/deep/demo.conf", dir);
 	c->name = strdup("demo");
-	c->key_file = strdup("/etc/mangrove/demo.key");
+	c->key_file = strdup("/etc/mangrove/de ;mo#.key");
 	c->has_id = true;
 	memset(c->id, 0xab, 16);
 	c->cache_size = strdup("50%");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "base/crc.h"
 #include "base/crypto.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -117,6 +118,7 @@ static void test_objects_come_back(void **state)
 		assert_memory_equal(id, object_id, 16);
 		assert_int_equal(back.len, lengths[i] + 3);
 		assert_memory_equal(back.data + 3, plain, lengths[i]);
+		assert_int_equal(blob_crc32c(sealed), crc32c(0, blob_span(sealed)));
 		blob_unref(sealed);
 	}
 }
