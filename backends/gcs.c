@@ -67,6 +67,12 @@ static struct exchange *begin(struct store *s, struct store_call *c, enum http_m
 	return x;
 }
 
+/* (D1) What is no generation (a version of another store) matches nothing: 1 is long past. */
+static const char *generation(const char *version)
+{
+	return version[strspn(version, "0123456789")] ? "1" : version;
+}
+
 /* ---- the five operations ---- */
 
 static void gcs_get(struct store *s, const struct get_req *r, struct store_call *c)
@@ -77,7 +83,7 @@ static void gcs_get(struct store *s, const struct get_req *r, struct store_call 
 		return;
 	pairs_add(&x->req->query, "alt", "media");
 	if (r->if_match)
-		pairs_add(&x->req->query, "ifGenerationMatch", r->if_match);
+		pairs_add(&x->req->query, "ifGenerationMatch", generation(r->if_match));
 	pairs_add(&x->req->headers, "Accept-Encoding", "gzip"); /* (D4) */
 	exchange_range(x, r, "Range");
 	exchange_start(x);
@@ -152,7 +158,7 @@ static void gcs_put(struct store *s, const struct put_req *r, struct store_call 
 	pairs_add(&x->req->query, "uploadType", "multipart");
 	pairs_add(&x->req->query, "fields", "generation,size");
 	if (r->cond != PUT_ALWAYS) /* (D1) */
-		pairs_add(&x->req->query, "ifGenerationMatch", r->cond == PUT_IF_ABSENT ? "0" : r->if_match);
+		pairs_add(&x->req->query, "ifGenerationMatch", r->cond == PUT_IF_ABSENT ? "0" : generation(r->if_match));
 	exchange_start(x);
 }
 
@@ -164,7 +170,7 @@ static void gcs_remove(struct store *s, const struct remove_req *r, struct store
 		return;
 	x->conditional = r->if_match != NULL;
 	if (r->if_match)
-		pairs_add(&x->req->query, "ifGenerationMatch", r->if_match);
+		pairs_add(&x->req->query, "ifGenerationMatch", generation(r->if_match));
 	exchange_start(x);
 }
 
