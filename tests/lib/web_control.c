@@ -16,11 +16,15 @@ struct op_stats {
 	uint64_t by_status[STATUSES];
 };
 
+struct counts {
+	struct op_stats ops[WEB_OPS];
+	uint64_t faults[WEB_FAULTS];
+};
+
 struct web_stats {
 	struct {
 		pthread_mutex_t lock;
-		struct op_stats ops[WEB_OPS];
-		uint64_t faults[WEB_FAULTS];
+		struct counts counts;
 	} sync;
 };
 
@@ -43,21 +47,20 @@ void web_stats_count(struct web_stats *stats, const struct web_req *req,
 		     enum web_fault_kind fault, size_t bytes_out)
 {
 	pthread_mutex_lock(&stats->sync.lock);
-	struct op_stats *op = &stats->sync.ops[req->op];
+	struct op_stats *op = &stats->sync.counts.ops[req->op];
 	op->requests++;
 	op->bytes_in += req->length;
 	op->bytes_out += bytes_out;
 	op->faults += fault != WEB_FAULT_NONE;
 	op->by_status[req->reply.status]++;
-	stats->sync.faults[fault]++;
+	stats->sync.counts.faults[fault]++;
 	pthread_mutex_unlock(&stats->sync.lock);
 }
 
 static void stats_reset(struct web_stats *stats)
 {
 	pthread_mutex_lock(&stats->sync.lock);
-	memset(stats->sync.ops, 0, sizeof(stats->sync.ops));
-	memset(stats->sync.faults, 0, sizeof(stats->sync.faults));
+	stats->sync.counts = (struct counts){ 0 };
 	pthread_mutex_unlock(&stats->sync.lock);
 }
 
@@ -83,12 +86,12 @@ static json_t *stats_json(struct web_stats *stats)
 	uint64_t requests = 0;
 	pthread_mutex_lock(&stats->sync.lock);
 	for (enum web_op op = 0; op < WEB_OPS; op++) {
-		requests += stats->sync.ops[op].requests;
-		json_object_set_new(ops, web_op_name(op), op_json(&stats->sync.ops[op]));
+		requests += stats->sync.counts.ops[op].requests;
+		json_object_set_new(ops, web_op_name(op), op_json(&stats->sync.counts.ops[op]));
 	}
 	for (int kind = WEB_FAULT_NONE + 1; kind < WEB_FAULTS; kind++)
 		json_object_set_new(faults, web_fault_name(kind),
-				    json_integer((json_int_t)stats->sync.faults[kind]));
+				    json_integer((json_int_t)stats->sync.counts.faults[kind]));
 	pthread_mutex_unlock(&stats->sync.lock);
 	return json_pack("{s:I, s:o, s:o}", "requests", (json_int_t)requests, "ops", ops,
 			 "faults", faults);

@@ -129,8 +129,10 @@ static const char *parts_find(const struct web_blob *body, const char *boundary,
 	struct web_text line = { 0 }, last = { 0 };
 	const char *wrong = NULL;
 	const char *at = (const char *)body->data, *end = at + body->len;
-	web_text_printf(&line, "\r\n--%s", boundary);
-	web_text_printf(&last, "\r\n--%s--", boundary);
+	web_text_puts(&line, "\r\n--");
+	web_text_puts(&line, boundary);
+	web_text_puts(&last, line.s);
+	web_text_puts(&last, "--");
 	if (body->len >= 2 && memcmp(end - 2, "\r\n", 2) == 0 &&
 	    body->len >= last.len + 2 && memcmp(end - 2 - last.len, last.s, last.len) == 0)
 		end -= 2;

@@ -24,9 +24,9 @@ void web_text_put(struct web_text *, const void *bytes, size_t n);
 void web_text_puts(struct web_text *, const char *s);
 void web_text_putc(struct web_text *, char c);
 void web_text_printf(struct web_text *, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+	__attribute__((format(printf, 2, 3), nonnull));
 void web_text_vprintf(struct web_text *, const char *format, va_list)
-	__attribute__((format(printf, 2, 0)));
+	__attribute__((format(printf, 2, 0), nonnull(1, 2)));
 void web_text_release(struct web_text *);
 /* The string, "" when nothing was written. Borrowed until the next change. */
 const char *web_text_str(const struct web_text *);
