@@ -8,6 +8,8 @@ static const uint8_t volume_key[32] = "the key of the volume of tests..";
 
 int cluster_open(struct cluster *c)
 {
+	if (sodium_start())
+		return -EIO;
 	for (unsigned i = 0; i < CLUSTER_STORES; i++) {
 		c->buckets[i] = mem_bucket_new();
 		if (!c->buckets[i])
