@@ -7,12 +7,12 @@
 #	emulators.sh install [NAME...]   find or build them, without a name all; kept for the next time
 #	emulators.sh start NAME DIR      start one with its data in DIR; prints "PORT PID" when it is
 #	                                 ready and has the bucket or container "mangrove"
-#	emulators.sh env NAME PORT       NAME=VALUE lines for a client, and MANGROVE_TEST_URL
+#	emulators.sh env NAME PORT       NAME=VALUE lines for a client, and URL
 #	emulators.sh stop PID            ends it and waits until it is gone
 #
 # Or source it, with emulator_here set to its folder, and call emulator_install, emulator_start,
 # emulator_env, emulator_stop.
-# What cannot be had is 77, the exit status of a skipped test, with one line that says why.
+# What cannot be had is 77, the exit status of a skipped test, and one line that says why.
 
 emulator_versitygw=1.8.0
 emulator_fakegcs=1.56.1
@@ -27,7 +27,7 @@ emulator_python=${PYTHON:-python3}
 
 emulator_skip()
 {
-	echo "skipped: $*" >&2
+	echo "skipped: $*"
 	return 77
 }
 
@@ -92,7 +92,7 @@ emulator_find_node()
 
 # ---- installing ----
 
-# emulator_go_install FOLDER MODULE@VERSION. The caches of the build are large, and not needed again.
+# emulator_go_install FOLDER MODULE@VERSION. The caches of the build are large and not needed again.
 emulator_go_install()
 {
 	go=$(emulator_find_go) || { emulator_skip "$2: no Go 1.26 or newer"; return 77; }
@@ -174,7 +174,7 @@ emulator_install()
 
 # ---- running ----
 
-emulator_helper()
+emulator_client()
 {
 	"$emulator_python" -B "$emulator_here/../lib/standin.py" "$@"
 }
@@ -234,11 +234,11 @@ emulator_ready_path()
 emulator_start_once()
 (
 	port=$(emulator_free_port)
-	eval "export $(emulator_env "$1" "$port" | grep -v MANGROVE_TEST_URL | tr '\n' ' ')"
+	eval "export $(emulator_env "$1" "$port" | grep -v URL | tr '\n' ' ')"
 	(emulator_exec "$1" "$2" "$3" "$port") </dev/null >"$3/$1.log" 2>&1 9>&- &
 	pid=$!
-	if emulator_helper wait "$port" "$pid" "$(emulator_ready_path "$1")" &&
-		emulator_helper create "$(emulator_dialect "$1")" "$port" mangrove; then
+	if emulator_client wait "$port" "$pid" "$(emulator_ready_path "$1")" &&
+		emulator_client create "$(emulator_dialect "$1")" "$port" mangrove; then
 		echo "$port $pid"
 		exit 0
 	fi
@@ -269,14 +269,14 @@ emulator_env()
 		echo AWS_ACCESS_KEY_ID=test-access-key
 		echo AWS_SECRET_ACCESS_KEY=test-secret-key
 		echo AWS_REGION=us-east-1
-		echo "MANGROVE_TEST_URL=s3://mangrove?endpoint=http://127.0.0.1:$2&region=us-east-1&path_style=true" ;;
+		echo "URL=s3://mangrove?endpoint=http://127.0.0.1:$2&region=us-east-1&path_style=true" ;;
 	azurite)
 		echo AZURE_STORAGE_ACCOUNT=mangrovetest
 		echo AZURE_STORAGE_KEY=dGVzdC1hY2NvdW50LWtleQ==
-		echo "MANGROVE_TEST_URL=azblob://mangrovetest/mangrove?endpoint=http://127.0.0.1:$2" ;;
+		echo "URL=azblob://mangrovetest/mangrove?endpoint=http://127.0.0.1:$2" ;;
 	fakegcs)
 		echo "STORAGE_EMULATOR_HOST=http://127.0.0.1:$2"
-		echo "MANGROVE_TEST_URL=gs://mangrove?endpoint=http://127.0.0.1:$2&anonymous=true" ;;
+		echo "URL=gs://mangrove?endpoint=http://127.0.0.1:$2&anonymous=true" ;;
 	*) echo "emulators.sh: unknown emulator $1" >&2; return 2 ;;
 	esac
 }

@@ -22,7 +22,8 @@ def code(answer):
 
 class Samples(unittest.TestCase):
     samples = [
-        ("GET", "/mycontainer/dir/blob%20one.bin", b"", "IhU5+i5QDnuCDfRGeVcL2y1OtGVdZkDbUuZQ/6YB+W0=",
+        ("GET", "/mycontainer/dir/blob%20one.bin", b"",
+         "IhU5+i5QDnuCDfRGeVcL2y1OtGVdZkDbUuZQ/6YB+W0=",
          {"If-Match": '"0x8D1"', "x-ms-range": "bytes=0-1023"}),
         ("PUT", "/mycontainer/hello.txt", b"hello", "ViE6Xnjv+/oAP1V0Odx9bkTeS9O3YNxGInFLkFaEVII=",
          {"Content-MD5": "XUFAKrxLKna5cZ2REBfFkg==", "Content-Type": "application/octet-stream",
@@ -136,8 +137,8 @@ class Authentication(Base):
     def sas(self, permissions, resource, kind, end):
         fields = [permissions, "", end, f"/blob/mangrovetest/{resource}", "", "", "",
                   "2021-12-02", kind] + [""] * 7
-        signature = self.azure.signature("\n".join(fields))
-        return f"sp={permissions}&se={QUOTE(end)}&sv=2021-12-02&sr={kind}&sig={QUOTE(signature, '')}"
+        signature = QUOTE(self.azure.signature("\n".join(fields)), "")
+        return f"sp={permissions}&se={QUOTE(end)}&sv=2021-12-02&sr={kind}&sig={signature}"
 
     def test_sas_permissions(self):
         self.put("sas")
