@@ -11,6 +11,7 @@
 /* The creation of a volume: everything that can be wrong is found before anything is written. */
 struct format {
 	const char *name, *file;
+	const char *mount_by; /* how to call it: by name where the configuration is in its usual place */
 	struct config *cfg;
 	char *key_path;      /* the key file, absolute; or NULL */
 	bool key_created;    /* by us: removed again when the rest fails */
@@ -143,7 +144,7 @@ static void print_people(const struct format *f, const char *id, const char *rec
 	if (f->key_path)
 		printf("Key file       %s%s\n", f->key_path, f->key_created ? " (new; keep a copy elsewhere)" : "");
 	printf("Recovery key, shown only now; it opens the volume when the key is lost:\n\n    %s\n\n", recovery);
-	printf("Mount it:  mangrove mount %s DIR\n", f->name);
+	printf("Mount it:  mangrove mount %s DIR\n", f->mount_by);
 }
 
 static int create(struct format *f)
@@ -192,6 +193,7 @@ static int target_file(struct format *f, const char *given, struct buf *path)
 		return -ENOENT;
 	}
 	f->file = buf_str(path);
+	f->mount_by = given ? f->file : f->name;
 	if (!access(f->file, F_OK)) {
 		ui_error("%s exists already; choose another name, or --config FILE", f->file);
 		return -EEXIST;

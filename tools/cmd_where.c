@@ -25,7 +25,7 @@ static void print_people(const char *path, const struct json *j)
 		printf("%.0f bytes are in the journal itself, at every journal store\n", json_number(j, "inline_bytes", 0));
 	if (chunks <= 0)
 		return;
-	ui_table_init(&t, "STORE|>CHUNKS|");
+	ui_table_init(&t, "STORE|>CHUNKS|COPY");
 	for (size_t i = 0; i < json_count(stores); i++) {
 		const struct json *s = json_at(stores, i);
 		double have = json_number(s, "chunks", 0);
