@@ -217,12 +217,14 @@ static int succeeded(struct exchange *x)
 /* (D2) */
 static void read_fault(struct exchange *x)
 {
-	char code[64];
+	char code[64], *end;
 
 	fault_parse_xml(buf_span(&x->req->text), &x->fault);
 	if (request_header_copy(x->req, "x-ms-error-code", code, sizeof(code))[0])
 		memcpy(x->fault.code, code, sizeof(code));
-	x->fault.message[strcspn(x->fault.message, "\r\n")] = '\0';
+	end = strstr(x->fault.message, " RequestId:"); /* of no use to people */
+	if (end)
+		*end = '\0';
 }
 
 static bool clocks_differ(const struct exchange *x)

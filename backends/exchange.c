@@ -114,6 +114,8 @@ void exchange_range(struct exchange *x, const struct get_req *r, const char *hea
 	x->offset = r->offset;
 	x->length = r->length;
 	x->conditional = r->if_match != NULL;
+	if (r->if_match)
+		snprintf(x->if_match, sizeof(x->if_match), "%s", r->if_match);
 	if (r->length)
 		pairs_addf(&x->req->headers, header, "bytes=%llu-%llu", (unsigned long long)r->offset,
 			   (unsigned long long)(r->offset + r->length - 1));
@@ -457,6 +459,8 @@ int exchange_got(struct exchange *x)
 	bool ranged = x->offset || x->length;
 
 	c->modified_s = request_header_date(x->req, "last-modified");
+	if (x->if_match[0] && c->version[0] && strcmp(x->if_match, c->version) != 0)
+		return STORE_CHANGED;
 	if (x->req->status == 206)
 		return ranged ? got_part(x) : nonsense(x, "a part of what was asked for");
 	c->size = c->body.len;

@@ -57,6 +57,7 @@ struct exchange {
 	bool writes, conditional;  /* conditional: if_match */
 	enum put_cond cond;
 	uint64_t offset, length;   /* get */
+	char if_match[STORE_VERSION_MAX]; /* get; "" : none */
 	struct listing_state page; /* list */
 	char *body_hash;           /* S3 on plain HTTP: computed once */
 	struct fault fault;        /* of the newest answer */
@@ -102,7 +103,10 @@ int exchange_because(struct exchange *x, int result, const char *advice);
 int exchange_throttled(struct exchange *x);
 /* By the status alone, when no code of the provider said more. */
 int exchange_by_status(struct exchange *x);
-/* A 200 or 206 to a get: lengths and ranges as asked? Fills size, modified_s. 0, STORE_RANGE, -EAGAIN, -EIO. */
+/*
+ * A 200 or 206 to a get, with the version filled in: lengths, range and version as asked? Fills size, modified_s.
+ * 0, STORE_RANGE, STORE_CHANGED (from servers that ignore conditions), -EAGAIN, -EIO.
+ */
 int exchange_got(struct exchange *x);
 /* A 416: STORE_RANGE, with the size if it was told. */
 int exchange_no_such_range(struct exchange *x);
