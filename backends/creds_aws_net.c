@@ -305,7 +305,7 @@ int aws_from_instance(struct creds *c, struct aws_answer *ret)
 		return fail(-ENOMEM);
 	pairs_add(&r->headers, "X-aws-ec2-metadata-token-ttl-seconds", "21600");
 	error = ask(c, r, "the instance's metadata service", ret);
-	if (error == -EAGAIN && r->end != REQUEST_ANSWERED && r->attempts == 0)
+	if (error == -EACCES || (error == -EAGAIN && r->end != REQUEST_ANSWERED))
 		return AWS_NEXT; /* not on an instance */
 	if (error < 0 || !buf_str(&r->text))
 		return error < 0 ? error : -ENOMEM;

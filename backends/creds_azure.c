@@ -301,8 +301,8 @@ static int from_managed_identity(struct creds *c, const struct settings *s, stru
 	if (pairs_error(&r->query) < 0)
 		return -ENOMEM;
 	error = ask(c, r, "the managed identity", ret);
-	if (error == -EAGAIN && r->attempts == 0)
-		return NEXT; /* no such machine */
+	if (error == -EAGAIN && r->end != REQUEST_ANSWERED && !service)
+		return NEXT; /* not on a machine of Azure's */
 	return error;
 }
 
@@ -329,10 +329,10 @@ static int chain(struct creds *c, const struct azure *a, bool local, struct azur
 	if (local)
 		return CREDS_LATER;
 	result = from_managed_identity(c, &s, ret);
-	if (result == NEXT)
+	if (result == NEXT || result == -EACCES)
 		result = say(ret, -EACCES,
-			     "no Azure credentials for account %s: set AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN, "
-			     "AZURE_STORAGE_CONNECTION_STRING, or credentials = FILE", a->account);
+			     "no Azure credentials for account %s, and no managed identity: set AZURE_STORAGE_KEY, "
+			     "AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_CONNECTION_STRING, or credentials = FILE", a->account);
 	return result;
 }
 

@@ -365,7 +365,7 @@ static int from_metadata(struct creds *c, struct gcs_answer *ret)
 	if (pairs_error(&r->query) < 0)
 		return -ENOMEM;
 	error = ask_token(c, r, "the metadata server", ret);
-	return error == -EAGAIN && r->attempts == 0 ? NEXT : error;
+	return error == -EACCES || (error == -EAGAIN && r->end != REQUEST_ANSWERED) ? NEXT : error;
 }
 
 /* ---- the chain ---- */
