@@ -107,6 +107,7 @@ int disk_open(const char *dir, uint64_t limit_bytes, struct disk **ret)
 	if (!d)
 		return fail(-ENOMEM);
 	d->dir = d->lock_file = -1;
+	snprintf(d->temp_prefix, sizeof(d->temp_prefix), DISK_TEMP_PREFIX "%016lx", random_u64());
 	d->limit_bytes = limit_bytes;
 	lock_init(&d->sync.lock, RANK_DISK);
 	cond_init(&d->sync.settled);
@@ -264,7 +265,7 @@ static int write_file(struct disk *d, const struct piece_id *id, struct span con
 	number = d->sync.counter++;
 	lock_give(&d->sync.lock);
 	disk_name(id, name);
-	snprintf(temp, sizeof(temp), "%.2s/" DISK_TEMP_PREFIX "%d.%lu", name, getpid(), number);
+	snprintf(temp, sizeof(temp), "%.2s/%s.%lu", name, d->temp_prefix, number);
 	fd = create_temp(d, temp);
 	if (fd < 0)
 		return take_fd(&fd);

@@ -19,6 +19,7 @@ struct disk_file {
 
 struct disk {
 	int dir, lock_file;
+	char temp_prefix[24]; /* "tmp.<16 hex digits>": of this daemon's files in the making */
 	uint64_t limit_bytes;
 	struct pool *writers;
 	struct task *scanner;
@@ -40,7 +41,8 @@ struct disk {
 void disk_name(const struct piece_id *id, char *ret);
 /* The id of a name within its folder. 0, -EINVAL: not one of ours. */
 must_check int disk_name_parse(const char *name, struct piece_id *ret);
-#define DISK_TEMP_PREFIX "tmp." /* files in the making; left over by a crash */
+/* Files in the making: this, then 16 hex digits of whose making; others' are left over by a crash. */
+#define DISK_TEMP_PREFIX "tmp."
 
 /* ---- disk_index.c ---- */
 

@@ -22,7 +22,7 @@ static uint64_t mtime_ns(const struct stat *st)
 }
 
 /* Files of others are left alone; ours that are of no use are deleted. */
-static void scan_file(struct disk *d, int folder, const char *name, uint64_t began_ns)
+static void scan_file(struct disk *d, int folder, const char *name)
 {
 	struct piece_id id;
 	struct stat st;
@@ -31,7 +31,7 @@ static void scan_file(struct disk *d, int folder, const char *name, uint64_t beg
 	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
 		return;
 	if (strncmp(name, DISK_TEMP_PREFIX, strlen(DISK_TEMP_PREFIX)) == 0) {
-		if (mtime_ns(&st) < began_ns) /* a younger one is being written now */
+		if (strncmp(name, d->temp_prefix, strlen(d->temp_prefix)) != 0)
 			unlinkat(folder, name, 0);
 		return;
 	}
@@ -46,7 +46,7 @@ static void scan_file(struct disk *d, int folder, const char *name, uint64_t beg
 		unlinkat(folder, name, 0);
 }
 
-static void scan_folder(struct disk *d, unsigned number, uint64_t began_ns)
+static void scan_folder(struct disk *d, unsigned number)
 {
 	char name[4];
 	struct dirent *e;
@@ -63,17 +63,17 @@ static void scan_folder(struct disk *d, unsigned number, uint64_t began_ns)
 		return;
 	}
 	while ((e = readdir(dir)) && !closing(d))
-		scan_file(d, fd, e->d_name, began_ns);
+		scan_file(d, fd, e->d_name);
 	closedir(dir);
 }
 
 void disk_scan_main(void *disk)
 {
-	uint64_t began_ns = clock_wall(), excess;
 	struct disk *d = disk;
+	uint64_t excess;
 
 	for (unsigned i = 0; i < 256 && !closing(d); i++)
-		scan_folder(d, i, began_ns);
+		scan_folder(d, i);
 	lock_take(&d->sync.lock);
 	d->sync.scanning = false;
 	excess = evict_excess(d->sync.bytes, d->limit_bytes);
