@@ -9,7 +9,7 @@
  */
 #include "base/defs.h"
 
-#define LATENCY_BUCKETS 48 /* 100 us, each 1.35 times the one before: to 130 s */
+#define LATENCY_BUCKETS 48 /* 100 us, each 1.35 times the one before: to 100 s, and all above */
 
 struct latency {
 	float weight[LATENCY_BUCKETS];
