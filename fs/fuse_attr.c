@@ -208,9 +208,10 @@ void do_statfs(fuse_req_t req, fuse_ino_t ino)
 	fuse_reply_statfs(req, &st);
 }
 
-static bool is_acl(const char *name)
+/* The classes that are kept; system.* (ACLs) and names without a class are not. */
+static bool is_kept(const char *name)
 {
-	return strncmp(name, "system.", 7) == 0;
+	return strncmp(name, "user.", 5) == 0 || strncmp(name, "trusted.", 8) == 0 || strncmp(name, "security.", 9) == 0;
 }
 
 static bool is_virtual(const char *name)
@@ -223,8 +224,8 @@ void do_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 	struct op op = { .kind = OP_SETXATTR, .ino = real_ino(fs_of(req), ino), .name = span_str(name),
 			 .value = span_of(value, size) };
 
-	if (is_acl(name) || is_virtual(name)) {
-		fuse_reply_err(req, is_acl(name) ? EOPNOTSUPP : EPERM);
+	if (!is_kept(name) || is_virtual(name)) {
+		fuse_reply_err(req, is_kept(name) ? EPERM : EOPNOTSUPP);
 		return;
 	}
 	if (flags & XATTR_CREATE)
@@ -238,8 +239,8 @@ void do_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	struct op op = { .kind = OP_REMOVEXATTR, .ino = real_ino(fs_of(req), ino), .name = span_str(name) };
 
-	if (is_acl(name) || is_virtual(name))
-		fuse_reply_err(req, is_acl(name) ? EOPNOTSUPP : EPERM);
+	if (!is_kept(name) || is_virtual(name))
+		fuse_reply_err(req, is_kept(name) ? EPERM : EOPNOTSUPP);
 	else
 		submit_attr(req, &op, false);
 }
@@ -282,7 +283,7 @@ void do_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	_cleanup_buf_ struct buf value = BUF_INIT(XATTR_VALUE_MAX);
 	int r;
 
-	if (is_acl(name)) {
+	if (!is_kept(name)) {
 		fuse_reply_err(req, EOPNOTSUPP);
 		return;
 	}

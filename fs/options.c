@@ -50,6 +50,7 @@ static const struct option table[] = {
 	{ "uid", OPTION_ID, O(uid), O(set_uid), NULL, NULL },
 	{ "gid", OPTION_ID, O(gid), O(set_gid), NULL, NULL },
 	{ "umask", OPTION_MODE, O(umask), O(set_umask), NULL, NULL },
+	{ "log_file", OPTION_TEXT, O(log_file), 0, NULL, NULL },
 	{ "log_level", OPTION_LEVEL, O(log_level), 0, NULL, NULL },
 	{ "nosuid", OPTION_KERNEL, 0, 0, NULL, NULL },
 	{ "suid", OPTION_KERNEL, 0, 0, NULL, NULL },
@@ -104,6 +105,7 @@ void mount_options_release(struct mount_options *o)
 	free(o->passphrase_file);
 	free(o->key_command);
 	free(o->recovery_key_file);
+	free(o->log_file);
 	free(o->kernel);
 	*o = (struct mount_options){ 0 };
 }

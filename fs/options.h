@@ -27,6 +27,7 @@ struct mount_options {
 	char *cache_size;        /* cache_size= as text ("200G", "80%"), over the configuration's; or NULL */
 	char *key_file, *passphrase_file, *key_command, *recovery_key_file; /* over the configuration's; or NULL */
 	bool accept_rollback;
+	char *log_file;          /* log_file=: where the daemon's messages go instead of syslog; or NULL */
 	char *kernel;            /* what the kernel itself understands, "nosuid,nodev,noatime"; or NULL */
 	enum log_level log_level;
 };

@@ -142,6 +142,11 @@ static void be_daemon(struct config *cfg, const struct mount_options *o, int rea
 	int r;
 
 	log_open(LOG_TO_SYSLOG, o->log_level);
+	if (o->log_file && log_open_file(o->log_file, o->log_level) < 0) {
+		snprintf(err, sizeof(err), "log file %s cannot be opened", o->log_file);
+		(void)!write(ready_fd, err, strlen(err));
+		_exit(EXIT_FAILED);
+	}
 	r = live(cfg, o, ready_fd, err, sizeof(err));
 	if (r) {
 		log_error("mount", "the mount ended badly", "why=\"%s\"", err);
@@ -258,12 +263,13 @@ static int as_option(struct mount_options *o, const char *name, const char *valu
 static int run_mount(const struct command *c, int argc, char **argv)
 {
 	_cleanup_(mount_options_release) struct mount_options o = { 0 };
-	const char *config = NULL, *level = NULL, *recovery = NULL;
+	const char *config = NULL, *level = NULL, *log_file = NULL, *recovery = NULL;
 	struct text_list options = { .n = 0 }, words;
 	const struct arg table[] = { { 'o', "options", ARG_MANY, &options },
 				     { 'f', "foreground", ARG_FLAG, &o.foreground },
 				     { 0, "config", ARG_TEXT, &config },
 				     { 0, "log-level", ARG_TEXT, &level },
+				     { 0, "log-file", ARG_TEXT, &log_file },
 				     { 0, "recovery-key", ARG_TEXT, &recovery },
 				     { 0, NULL, 0, NULL } };
 	int status;
@@ -272,7 +278,7 @@ static int run_mount(const struct command *c, int argc, char **argv)
 	if (!command_args(c, argc, argv, table, 2, WORDS_MAX, &words, &status))
 		return status;
 	if (add_options(&o, &options) || as_option(&o, "config", config) || as_option(&o, "log_level", level) ||
-	    as_option(&o, "recovery_key_file", recovery))
+	    as_option(&o, "log_file", log_file) || as_option(&o, "recovery_key_file", recovery))
 		return EXIT_USAGE;
 	return mount_volume(&o, &words);
 }
@@ -312,7 +318,7 @@ const struct command cmd_mount = {
 		"                 uid=, gid=, umask=, acl, subdir=, config=, key_file=, passphrase_file=,\n"
 		"                 key_command=, and what mount(8) and fstab pass along\n"
 		"  -f             stay in the foreground, log to stderr\n"
-		"  --config FILE, --log-level error|warn|info|debug\n"
+		"  --config FILE, --log-level error|warn|info|debug, --log-file FILE (else syslog)\n"
 		"  --recovery-key FILE   open it with the recovery key that format printed\n"
 		"\n"
 		"Example:\n"

@@ -45,7 +45,7 @@ def program(name="mangrove"):
         path = os.path.abspath(os.path.join(build_dir(), sub, name))
         if os.access(path, os.X_OK) and os.path.isfile(path):
             return path
-    raise Skip(f"{name} is not built (MANGROVE_BUILD={build_dir()})")
+    raise RuntimeError(f"{name} is not built (MANGROVE_BUILD={build_dir()})")
 
 
 def wait_until(condition, what, limit=LIMIT_S, step=0.05):
@@ -200,10 +200,10 @@ class Rig:
         os.environ.setdefault("MANGROVE_STANDIN", program("mangrove-standin"))
         access = {"s3": ["--access-key", "AK", "--secret-key", "SECRETKEY"],
                   "azure": ["--account", "devacct", "--account-key", "c2VjcmV0LWtleS1mb3ItdGVzdHM="],
-                  "gcs": ["--token", "test-token"]}
+                  "gcs": ["--jwt-pubkey", service_account(self.tmp)]}
         self.env.update(AWS_ACCESS_KEY_ID="AK", AWS_SECRET_ACCESS_KEY="SECRETKEY", AWS_REGION="us-east-1",
-                        AZURE_STORAGE_ACCOUNT="devacct", AZURE_STORAGE_KEY="c2VjcmV0LWtleS1mb3ItdGVzdHM=")
-        token = os.path.join(self.tmp, "token")
+                        AZURE_STORAGE_ACCOUNT="devacct", AZURE_STORAGE_KEY="c2VjcmV0LWtleS1mb3ItdGVzdHM=",
+                        GOOGLE_APPLICATION_CREDENTIALS=os.path.join(self.tmp, "account.json"))
         self.servers = {}
         extra = []
         scheme = "http"
@@ -216,7 +216,6 @@ class Rig:
                 Standin(dialect, *access[dialect], "--bucket", "mangrove", *extra, *self.standin_options))
         ends = {name: f"endpoint={scheme}://127.0.0.1:{s.port}" for name, s in self.servers.items()}
         more = f"&ca_file={ca}" if self.tls else ""
-        write_json(token, {"type": "static_token", "token": "test-token"})
         return {"aws": f"s3://mangrove/v?{ends['aws']}{more}",
                 "azure": f"azblob://devacct/mangrove/v?{ends['azure']}{more}",
                 "google": f"gs://mangrove/v?{ends['google']}{more}"}
@@ -292,6 +291,19 @@ def certificates(folder):
                  ext, "-out", cert]):
         subprocess.run(["openssl", *cmd], check=True, capture_output=True)
     return ca, cert, key
+
+
+def service_account(folder):
+    """Writes a service account's key file; answers the public key's file, for the server."""
+    key, pub = os.path.join(folder, "account.key"), os.path.join(folder, "account.pub")
+    subprocess.run(["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", key], check=True,
+                   capture_output=True)
+    subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-out", pub], check=True, capture_output=True)
+    with open(key) as f:
+        write_json(os.path.join(folder, "account.json"),
+                   {"type": "service_account", "client_email": "tester@example.iam.gserviceaccount.com",
+                    "private_key_id": "k1", "private_key": f.read(), "token_uri": "http://127.0.0.1:1/token"})
+    return pub
 
 
 def write_json(path, value):
