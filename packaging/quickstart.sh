@@ -44,7 +44,7 @@ if [ $install = yes ]; then
 	export DEBIAN_FRONTEND=noninteractive
 	apt-get update -q
 	apt-get install -q -y --no-install-recommends gcc libc6-dev meson ninja-build pkg-config fuse3 libfuse3-dev \
-		libcurl4-openssl-dev libssl-dev librocksdb-dev libsodium-dev libexpat1-dev libjansson-dev libinih-dev uthash-dev \
+		libcurl4-openssl-dev libssl-dev librocksdb-dev libsodium-dev libexpat1-dev libjansson-dev uthash-dev \
 		libmicrohttpd-dev libzstd-dev ca-certificates
 fi
 
