@@ -268,6 +268,46 @@ class Blobs(Base):
         self.expect(self.azure("HEAD", "/second?restype=container"), 404, "ContainerNotFound")
 
 
+class Blocks(Base):
+    def block(self, name, number, body, size=24):
+        block = base64.b64encode(b"%0*d" % (size, number)).decode()
+        answer = self.azure("PUT", f"/box/{name}?comp=block&blockid={QUOTE(block, '')}", {}, body)
+        return block, answer
+
+    def commit(self, name, blocks, headers=None, kind="Uncommitted"):
+        body = "".join(f"<{kind}>{block}</{kind}>" for block in blocks)
+        return self.azure("PUT", f"/box/{name}?comp=blocklist", headers,
+                          f'<?xml version="1.0"?><BlockList>{body}</BlockList>'.encode())
+
+    def test_commit(self):
+        blocks = [self.block("big", n, b"%d" % n * 1000)[0] for n in (1, 2, 3)]
+        self.expect(self.get("big"), 404, "BlobNotFound")
+        listed = self.azure("GET", "/box/big?comp=blocklist&blocklisttype=uncommitted")
+        self.assertEqual(listed.text.count("<Block>"), 3)
+        self.expect(self.commit("big", blocks + ["bm9uZQ=="]), 400, "InvalidBlockList")
+        self.expect(self.commit("big", blocks, {"If-Match": '"0x8D1"'}), 412, "ConditionNotMet")
+        answer = self.commit("big", [blocks[2], blocks[0]], {
+            "If-None-Match": "*", "x-ms-meta-n": "1", "x-ms-blob-content-type": "a/b"})
+        self.assertEqual(answer.status, 201)
+        got = self.get("big")
+        self.assertEqual(got.body, b"3" * 1000 + b"1" * 1000)
+        self.assertEqual((got.headers["x-ms-meta-n"], got.headers["content-type"]), ("1", "a/b"))
+        self.expect(self.commit("big", [blocks[1]]), 400, "InvalidBlockList")
+
+    def test_others_write_drops_blocks(self):
+        blocks = [self.block("shared", 1, b"x")[0]]
+        self.put("shared")
+        self.expect(self.commit("shared", blocks), 400, "InvalidBlockList")
+
+    def test_refusals(self):
+        self.block("odd", 1, b"x")
+        self.expect(self.block("odd", 1, b"x", size=20)[1], 400, "InvalidBlobOrBlock")
+        self.expect(self.azure("PUT", "/box/odd?comp=block&blockid=%21", {}, b"x"), 400,
+                    "InvalidQueryParameterValue")
+        self.expect(self.azure("PUT", "/box/odd?comp=blocklist", {}, b"<Block"), 400,
+                    "InvalidXmlDocument")
+
+
 class Listing(Base):
     names = ["a", "a b+c", "b/1", "b/2", "b/3/x", "b0", "c/é", "d"]
 

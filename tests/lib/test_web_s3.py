@@ -364,6 +364,64 @@ class Listing(Base):
         self.assertEqual(self.walk("&max-keys=0"), ([], [], [0]))
 
 
+class Multipart(Base):
+    """The ETag and checksums of the published example: 5 MiB and ten bytes of "a"."""
+    first, second = b"a" * (5 << 20), b"a" * 10
+
+    def start(self, key):
+        answer = self.s3("POST", f"/bucket/{key}?uploads", {"x-amz-meta-a": "1"})
+        return xml.fromstring(answer.body).findtext("UploadId")
+
+    def part(self, key, upload, number, body):
+        answer = self.s3("PUT", f"/bucket/{key}?partNumber={number}&uploadId={upload}", {}, body)
+        self.assertEqual(answer.status, 200, answer.text)
+        return answer.headers["etag"]
+
+    def complete(self, key, upload, parts, headers=None):
+        body = "".join(f"<Part><PartNumber>{n}</PartNumber><ETag>{e}</ETag></Part>"
+                       for n, e in parts)
+        return self.s3("POST", f"/bucket/{key}?uploadId={upload}", headers,
+                       f"<CompleteMultipartUpload>{body}</CompleteMultipartUpload>".encode())
+
+    def test_complete(self):
+        upload = self.start("big")
+        parts = [(2, self.part("big", upload, 2, self.second)),
+                 (1, self.part("big", upload, 1, self.first))]
+        listed = self.s3("GET", f"/bucket/big?uploadId={upload}").text
+        self.assertEqual(listed.count("<Part>"), 2)
+        self.expect(self.complete("big", upload, parts), 400, "InvalidPartOrder")
+        parts.reverse()
+        self.expect(self.complete("big", upload, [(1, parts[1][1])]), 400, "InvalidPart")
+        self.expect(self.complete("big", upload, parts, {"x-amz-checksum-crc32c": "4AsdkQ=="}),
+                    400, "BadDigest")
+        self.assertEqual(self.s3("HEAD", "/bucket/big").status, 404)
+        answer = self.complete("big", upload, parts, {"x-amz-checksum-crc64nvme": "yi2t4ymMq3E="})
+        etag = '"78d79753fd5bce027159fe6b8e87628b-2"'
+        self.assertEqual(xml.fromstring(answer.body).findtext("ETag"), etag)
+        again = self.complete("big", upload, parts)
+        self.assertEqual(xml.fromstring(again.body).findtext("ETag"), etag)
+        got = self.s3("GET", "/bucket/big")
+        self.assertEqual((got.body, got.headers["etag"]), (self.first + self.second, etag))
+        self.assertEqual(got.headers["x-amz-meta-a"], "1")
+
+    def test_conditional(self):
+        self.put("taken")
+        upload = self.start("taken")
+        parts = [(1, self.part("taken", upload, 1, b"small"))]
+        self.expect(self.complete("taken", upload, parts, {"if-none-match": "*"}), 412,
+                    "PreconditionFailed")
+        # The upload is still there.
+        self.assertEqual(self.complete("taken", upload, parts).status, 200)
+
+    def test_too_small_and_aborted(self):
+        upload = self.start("small")
+        parts = [(n, self.part("small", upload, n, b"x")) for n in (1, 2)]
+        self.expect(self.complete("small", upload, parts), 400, "EntityTooSmall")
+        self.expect(self.complete("other", upload, parts), 404, "NoSuchUpload")
+        self.assertEqual(self.s3("DELETE", f"/bucket/small?uploadId={upload}").status, 204)
+        self.expect(self.complete("small", upload, parts), 404, "NoSuchUpload")
+
+
 class SmallAndEmptyPages(Listing):
     options = ["--page", "2", "--empty-pages"]
 

@@ -320,6 +320,9 @@ static void run(struct web_req *req)
 	case AZURE_CONTAINER_DELETE: return container(req);
 	case AZURE_LIST: return web_azure_list(req);
 	case AZURE_PUT: return web_azure_put(req);
+	case AZURE_BLOCK: return web_azure_block(req);
+	case AZURE_BLOCK_LIST: return web_azure_block_list(req);
+	case AZURE_BLOCKS: return web_azure_blocks(req);
 	case AZURE_METADATA: return web_azure_metadata(req);
 	case AZURE_GET:
 	case AZURE_HEAD: return web_azure_get(req);

@@ -52,6 +52,13 @@ void web_azure_take_headers(struct web_object *, const struct web_req *);
 /* Puts it into the store under the request's conditions and answers 201. Shares the object. */
 void web_azure_store(struct web_req *, struct web_object *);
 
+/* web_azure_block.c */
+void web_azure_block(struct web_req *);
+void web_azure_block_list(struct web_req *);
+void web_azure_blocks(struct web_req *);
+/* Forgets the uncommitted blocks of the request's blob, as each write of it does. */
+void web_azure_blocks_drop(struct web_req *);
+
 /* web_azure_list.c */
 void web_azure_list(struct web_req *);
 void web_azure_containers(struct web_req *);

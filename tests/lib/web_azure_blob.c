@@ -181,6 +181,7 @@ void web_azure_store(struct web_req *req, struct web_object *object)
 				 write_judge, req);
 	if (cond)
 		return web_azure_fail_cond(req, cond);
+	web_azure_blocks_drop(req);
 	req->reply.status = 201;
 	reply_version(req, object);
 	web_reply_header(req, "x-ms-request-server-encrypted", "true");

@@ -215,12 +215,8 @@ static void object_put(struct web_req *req)
 	}
 	object = old ? web_object_copy(old, req->key)
 		     : web_object_new(req->key, web_blob_ref(req->body));
-	if (old) {
-		web_blob_unref(object->blob);
-		object->blob = web_blob_ref(req->body);
-		object->data = req->body->data;
-		object->len = req->body->len;
-	}
+	if (old)
+		web_object_set_blob(object, web_blob_ref(req->body));
 	if (old && web_param(req, "silent")) {
 		object->generation = old->generation;
 		object->created_ns = old->created_ns;

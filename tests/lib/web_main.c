@@ -3,6 +3,7 @@
 #include "web_control.h"
 #include "web_fault.h"
 #include "web_token.h"
+#include "web_upload.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -227,6 +228,7 @@ int main(int argc, char **argv)
 	web->faults = web_faults_new();
 	web->stats = web_stats_new();
 	web->tokens = web_tokens_new();
+	web->uploads = web_uploads_new();
 	options_read(web, argc, argv);
 	web->tls = tls_new(&web->conf);
 	web->jwt_key = jwt_key_read(web->conf.jwt_pubkey);

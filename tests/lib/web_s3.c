@@ -33,6 +33,11 @@ static const struct route {
 	{ "GET", BUCKET, "list-type", S3_LIST, WEB_OP_LIST,
 	  " prefix delimiter max-keys start-after continuation-token encoding-type fetch-owner " },
 	{ "POST", BUCKET, "delete", S3_DELETE_MANY, WEB_OP_DELETE, "" },
+	{ "POST", KEY, "uploads", S3_UPLOAD_START, WEB_OP_OTHER, "" },
+	{ "POST", KEY, "uploadId", S3_UPLOAD_COMPLETE, WEB_OP_PUT, "" },
+	{ "PUT", KEY, "uploadId", S3_UPLOAD_PART, WEB_OP_PUT, " partNumber " },
+	{ "DELETE", KEY, "uploadId", S3_UPLOAD_ABORT, WEB_OP_OTHER, "" },
+	{ "GET", KEY, "uploadId", S3_UPLOAD_PARTS, WEB_OP_OTHER, "" },
 	{ "PUT", KEY, "", S3_PUT, WEB_OP_PUT, "" },
 	{ "GET", KEY, "", S3_GET, WEB_OP_GET, "" },
 	{ "HEAD", KEY, "", S3_HEAD, WEB_OP_HEAD, "" },
@@ -296,7 +301,7 @@ static void run(struct web_req *req)
 	case S3_HEAD: return web_s3_get(req);
 	case S3_DELETE: return web_s3_delete(req);
 	case S3_DELETE_MANY: return web_s3_delete_many(req);
-	default: return fail(req, 405, "MethodNotAllowed", "The method is not allowed.");
+	default: return web_s3_upload(req);
 	}
 }
 

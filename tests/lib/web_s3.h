@@ -20,7 +20,7 @@ enum web_s3_verb {
 	S3_HEAD,
 	S3_DELETE,
 	S3_DELETE_MANY,
-	S3_UPLOAD_START,
+	S3_UPLOAD_START,        /* the following are web_s3_upload()'s */
 	S3_UPLOAD_PART,
 	S3_UPLOAD_COMPLETE,
 	S3_UPLOAD_ABORT,
@@ -49,6 +49,8 @@ void web_s3_delete(struct web_req *);
 /* An object of the request's body, with its headers and checksums, not yet in the store. */
 struct web_object *web_s3_object_new(struct web_req *);
 void web_s3_etag(struct web_object *);
+/* Puts it into the store under the request's conditions. 0, or the request has failed. */
+int web_s3_store(struct web_req *, struct web_object *);
 /* The judge of conditional writes; arg is the request. */
 int web_s3_write_judge(const struct web_object *now, const void *arg);
 

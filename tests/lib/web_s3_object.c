@@ -92,7 +92,7 @@ static void reply_sum(struct web_req *req, const struct web_object *object)
 			 strchr(object->sum.value, '-') ? "COMPOSITE" : "FULL_OBJECT");
 }
 
-static int object_store(struct web_req *req, struct web_object *object)
+int web_s3_store(struct web_req *req, struct web_object *object)
 {
 	int cond = web_store_put(req->web->store, req->bucket, object, web_now_ns(req->web),
 				 web_s3_write_judge, req);
@@ -143,7 +143,7 @@ static void copy(struct web_req *req)
 		object_take_headers(object, req);
 	}
 	web_object_unref(source);
-	if (object_store(req, object) == 0) {
+	if (web_s3_store(req, object) == 0) {
 		struct web_text *xml = web_s3_xml(req);
 		web_text_puts(xml, "<CopyObjectResult><LastModified>");
 		web_text_iso_date(xml, object->modified_ns);
@@ -160,7 +160,7 @@ void web_s3_put(struct web_req *req)
 	if (web_header(req, "x-amz-copy-source"))
 		return copy(req);
 	struct web_object *object = web_s3_object_new(req);
-	if (object_store(req, object) == 0) {
+	if (web_s3_store(req, object) == 0) {
 		req->reply.status = 200;
 		web_reply_header(req, "ETag", "\"%s\"", object->etag);
 		reply_sum(req, object);

@@ -82,6 +82,14 @@ struct web_object *web_object_new(const char *key, struct web_blob *blob)
 	return object;
 }
 
+void web_object_set_blob(struct web_object *object, struct web_blob *blob)
+{
+	web_blob_unref(object->blob);
+	object->blob = blob;
+	object->data = blob->data;
+	object->len = blob->len;
+}
+
 void web_object_attr(struct web_object *object, const char *name, const char *value)
 {
 	size_t n = object->nattrs++;

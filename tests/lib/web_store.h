@@ -57,6 +57,8 @@ struct web_object {
 
 /* Takes the blob; the slice is the whole of it. */
 struct web_object *web_object_new(const char *key, struct web_blob *);
+/* Other bytes; takes the blob. Checksums and ETag stay as they are. */
+void web_object_set_blob(struct web_object *, struct web_blob *);
 void web_object_attr(struct web_object *, const char *name, const char *value);
 void web_object_attrs_clear(struct web_object *);
 /* A copy of all but the times, generation and reference count. */

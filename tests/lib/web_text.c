@@ -244,7 +244,9 @@ static ssize_t base64_digits(const char *s, size_t n, unsigned char *ret, size_t
 			return -1;
 		ret[len++] = (unsigned char)(bits >> (6 - 2 * (i % 4)));
 	}
-	return n % 4 == 1 ? -1 : (ssize_t)len;
+	/* The bits that are left over say nothing, and must be zero. */
+	unsigned left = n % 4 == 2 ? bits & 15 : n % 4 == 3 ? bits & 3 : 0;
+	return n % 4 == 1 || left ? -1 : (ssize_t)len;
 }
 
 ssize_t web_base64_decode(const char *s, void *ret, size_t max)
