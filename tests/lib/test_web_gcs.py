@@ -193,6 +193,67 @@ class Objects(Base):
         self.assertEqual(self.send("DELETE", "/storage/v1/b/second").status, 204)
 
 
+class Resumable(Base):
+    data = bytes(range(256)) * 3000        # 750 KiB
+    unit = 256 << 10
+
+    def start(self, name, query="", **description):
+        return self.send("POST", f"{UPLOAD}?uploadType=resumable{query}",
+                         {"Content-Type": "application/json", "X-Upload-Content-Type": "a/b"},
+                         json.dumps({"name": name, **description}).encode())
+
+    def chunk(self, session, what, body=b"", **headers):
+        target = session[session.index("/upload"):]
+        return self.send("PUT", target, {"Content-Range": f"bytes {what}", **headers}, body)
+
+    def test_chunks(self):
+        session = self.start("big", metadata={"n": "1"}).headers["location"]
+        total, unit = len(self.data), self.unit
+        answer = self.chunk(session, f"*/{total}")
+        self.assertEqual((answer.status, "range" in answer.headers), (308, False))
+        # Of this chunk only the whole units are kept.
+        answer = self.chunk(session, f"0-{unit + 99}/{total}", self.data[:unit + 100])
+        self.assertEqual((answer.status, answer.headers["range"]), (308, f"bytes=0-{unit - 1}"))
+        answer = self.chunk(session, f"{unit + 100}-{unit + 199}/*",
+                            self.data[unit + 100:unit + 200])
+        self.assertEqual(answer.status, 503)
+        self.assertEqual(self.media("big").status, 404)
+        answer = self.chunk(session, f"{unit}-{total - 1}/{total}", self.data[unit:])
+        self.assertEqual((answer.status, answer.json["size"]), (200, str(total)))
+        self.assertEqual(answer.json["metadata"], {"n": "1"})
+        again = self.chunk(session, f"*/{total}")
+        self.assertEqual((again.status, again.json), (200, answer.json))
+        got = self.media("big")
+        self.assertEqual((got.body, got.headers["content-type"]), (self.data, "a/b"))
+
+    def test_at_once_and_no_308(self):
+        session = self.start("once").headers["location"]
+        answer = self.chunk(session, "*/*", **{"X-GUploader-No-308": "yes"})
+        self.assertEqual((answer.status, answer.headers["x-http-status-code-override"]),
+                         (200, "308"))
+        target = session[session.index("/upload"):]
+        self.assertEqual(self.send("PUT", target, {}, self.data).status, 200)
+        self.assertEqual(self.media("once").body, self.data)
+
+    def test_preconditions(self):
+        session = self.start("cond", "&ifGenerationMatch=0").headers["location"]
+        generation = self.put("cond", b"first")
+        self.expect(self.chunk(session, "0-4/5", b"other"), 412, "conditionNotMet")
+        self.expect(self.start("cond", "&ifGenerationMatch=0"), 412, "conditionNotMet")
+        session = self.start("cond", f"&ifGenerationMatch={generation}").headers["location"]
+        self.assertEqual(self.chunk(session, "0-4/5", b"other").status, 200)
+
+    def test_checksum_cancel_and_refusals(self):
+        session = self.start("sum", crc32c="mnG7TA==").headers["location"]
+        self.expect(self.chunk(session, "0-4/5", b"hullo"), 400, "invalid")
+        session = self.start("sum").headers["location"]
+        self.expect(self.chunk(session, "0-4/6/7", b"hullo"), 400, "badRequest")
+        self.expect(self.chunk(session, "0-9/10", b"hullo"), 400, "badRequest")
+        target = session[session.index("/upload"):]
+        self.assertEqual(self.send("DELETE", target).status, 499)
+        self.expect(self.chunk(session, "0-4/5", b"hello"), 404, "notFound")
+
+
 class Listing(Base):
     names = ["a", "a b+c", "b/1", "b/2", "b/3/x", "b0", "c/é", "d"]
 

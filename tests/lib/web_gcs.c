@@ -217,6 +217,8 @@ static void route(struct web_req *req)
 		req->key = web_param_or_empty(req, "name");
 		req->key_in_body = !*req->key;
 	}
+	if (req->verb == GCS_SESSION)
+		web_gcs_session_key(req);
 	if (req->verb == GCS_GET && !is_media(req))
 		req->op = WEB_OP_HEAD;
 }
@@ -252,13 +254,6 @@ bool web_gcs_name_is_good(const char *key)
 	       strcmp(key, "..") != 0;
 }
 
-/* Whether checksums are to be taken over the whole body: that of a media upload. */
-static bool is_media_upload(const struct web_req *req)
-{
-	return req->verb == GCS_INSERT &&
-	       strcmp(web_param_or_empty(req, "uploadType"), "media") == 0;
-}
-
 static void check(struct web_req *req)
 {
 	if (req->verb == GCS_NONE)
@@ -271,8 +266,6 @@ static void check(struct web_req *req)
 		check_bearer(req);
 	if (!req->reply.status && !web_gcs_name_is_good(req->key))
 		return web_gcs_fail(req, 400, "invalid", "Invalid object name");
-	if (is_media_upload(req))
-		req->want_sums = WEB_CRC32C | WEB_MD5;
 }
 
 /* ---- preconditions ---- */
@@ -362,6 +355,8 @@ static void run(struct web_req *req)
 	case GCS_BUCKET_DELETE: return web_gcs_bucket(req);
 	case GCS_LIST: return web_gcs_list(req);
 	case GCS_INSERT: return web_gcs_insert(req);
+	case GCS_SESSION: return web_gcs_session(req);
+	case GCS_SESSION_DELETE: return web_gcs_session_delete(req);
 	case GCS_GET: return web_gcs_get(req);
 	case GCS_PATCH: return web_gcs_patch(req);
 	case GCS_DELETE: return web_gcs_delete(req);

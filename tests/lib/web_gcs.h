@@ -76,6 +76,16 @@ void web_gcs_etag(struct web_object *);
 void web_gcs_store(struct web_req *, struct web_object *, json_t *description,
 		   const struct web_gcs_cond *);
 
+/* NULL, or what is wrong with the name of the request and of the description (or NULL). */
+const char *web_gcs_name_check(const struct web_req *, json_t *description);
+
+/* web_gcs_upload.c: resumable uploads */
+void web_gcs_session_start(struct web_req *, const struct web_gcs_cond *);
+void web_gcs_session(struct web_req *);
+void web_gcs_session_delete(struct web_req *);
+/* The key that a session writes, for faults by name. */
+void web_gcs_session_key(struct web_req *);
+
 /* web_gcs_list.c */
 void web_gcs_list(struct web_req *);
 void web_gcs_buckets(struct web_req *);

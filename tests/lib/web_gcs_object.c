@@ -182,11 +182,14 @@ static const char *body_take_apart(struct web_req *req, struct parts *ret)
 
 void web_gcs_find_key(struct web_req *req)
 {
-	struct parts parts;
-	bool multipart = strcmp(web_param_or_empty(req, "uploadType"), "multipart") == 0;
-	json_t *json = multipart && !body_take_apart(req, &parts)
-			       ? json_loadb(parts.json, parts.json_len, 0, NULL)
-			       : NULL;
+	struct parts parts = { 0 };
+	const char *type = web_param_or_empty(req, "uploadType");
+	if (strcmp(type, "resumable") == 0)
+		parts = (struct parts){ .json = (const char *)req->body->data,
+					.json_len = req->body->len };
+	else if (strcmp(type, "multipart") != 0 || body_take_apart(req, &parts))
+		return;
+	json_t *json = json_loadb(parts.json, parts.json_len, 0, NULL);
 	const char *name = json_string_value(json_object_get(json, "name"));
 	/* A name that is too long to be kept is refused when it is found again. */
 	if (name && strlen(name) < WEB_HEAD_MAX)
@@ -195,10 +198,10 @@ void web_gcs_find_key(struct web_req *req)
 }
 
 /* The name is in the query or in the description; in both it must be the same. */
-static const char *name_check(const struct web_req *req, json_t *description)
+const char *web_gcs_name_check(const struct web_req *req, json_t *description)
 {
 	const char *named = json_string_value(json_object_get(description, "name"));
-	if (!json_is_object(description) || !*req->key)
+	if ((description && !json_is_object(description)) || !*req->key)
 		return "Required object name";
 	if (named && strcmp(named, req->key) != 0)
 		return "Two different object names";
@@ -212,7 +215,7 @@ static void insert_multipart(struct web_req *req, const struct web_gcs_cond *con
 	if (wrong)
 		return web_gcs_fail(req, 400, "badContent", wrong);
 	json_t *description = json_loadb(parts.json, parts.json_len, 0, NULL);
-	wrong = name_check(req, description);
+	wrong = description ? web_gcs_name_check(req, description) : "Parse error";
 	if (wrong) {
 		json_decref(description);
 		return web_gcs_fail(req, 400, "invalid", wrong);
@@ -247,6 +250,8 @@ void web_gcs_insert(struct web_req *req)
 		insert_multipart(req, &cond);
 	else if (strcmp(type, "media") == 0)
 		insert_media(req, &cond);
+	else if (strcmp(type, "resumable") == 0)
+		web_gcs_session_start(req, &cond);
 	else
 		web_gcs_fail(req, 400, "invalid", "Invalid upload type");
 }

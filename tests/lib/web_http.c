@@ -252,6 +252,7 @@ static const char *reason(int status)
 	case 416: return "Range Not Satisfiable";
 	case 429: return "Too Many Requests";
 	case 500: return "Internal Server Error";
+	case 499: return "Client Closed Request";
 	case 501: return "Not Implemented";
 	case 503: return "Service Unavailable";
 	default: return "Status";
