@@ -6,8 +6,17 @@
 #include "base/text.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 /* ---- the store's common part ---- */
+
+int web_check_ca(const char *ca_file, char *err, size_t err_size)
+{
+	if (!ca_file || access(ca_file, R_OK) == 0)
+		return 0;
+	snprintf(err, err_size, "ca_file %s cannot be read: %s", ca_file, strerror(errno));
+	return fail(-EINVAL);
+}
 
 int web_init(struct web *w, const struct store_ops *ops, const struct dialect *d, const char *name, const char *url,
 	     const char *prefix, const char *ca_file)
@@ -283,8 +292,9 @@ static int unanswered(struct exchange *x)
 	bool unseen = r->attempts == 0;
 
 	x->call->executed_not = unseen;
-	store_call_detail(x->call, "%s of %s: %s", store_op_name(x->call->op), x->web->store.url,
-			  r->end == REQUEST_TOO_BIG ? "more came than was asked for" : r->why);
+	store_call_detail(x->call, "%s of %s: %s%s", store_op_name(x->call->op), x->web->store.url,
+			  r->end == REQUEST_TOO_BIG ? "more came than was asked for" : r->why,
+			  r->end == REQUEST_UNTRUSTED ? ": name the authority's certificate with ca_file=" : "");
 	if (x->writes && !unseen)
 		return STORE_UNKNOWN;
 	switch (r->end) {

@@ -88,6 +88,8 @@ char *web_key(const struct web *w, struct span name);
 char *web_path(const char *base, const char *bucket, const char *key, bool keep_slash);
 /* Seconds since 1970 by the store's clock. */
 uint64_t web_now(const struct web *w);
+/* -EINVAL with a sentence when it cannot be read; NULL is fine. */
+must_check int web_check_ca(const char *ca_file, char *err, size_t err_size);
 must_check int web_init(struct web *w, const struct store_ops *ops, const struct dialect *d, const char *name,
 			const char *url, const char *prefix, const char *ca_file);
 /* For store_ops.free: releases all and frees w itself. */

@@ -404,6 +404,8 @@ int gcs_open(const struct store_config *cfg, const struct uri *u, struct store *
 	int error = uri_check_params(u, known, cfg->url, err, err_size);
 
 	if (error == 0)
+		error = web_check_ca(uri_param(u, "ca_file"), err, err_size);
+	if (error == 0)
 		error = check_bucket(u, err, err_size);
 	if (error < 0)
 		return error;

@@ -9,10 +9,10 @@
 #include "tests/lib/cm.h"
 #include "tests/lib/tmpdir.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 
 extern char **environ;
@@ -48,6 +48,7 @@ static inline bool standin_start(struct standin *s, const char *dialect, const c
 {
 	const char *program = getenv("MANGROVE_STANDIN");
 	const char *argv[STANDIN_ARGS_MAX] = { program, "--dialect", dialect, "--bucket", "testbucket", "--port-file" };
+	posix_spawn_file_actions_t quiet;
 	char file[TMPDIR_MAX + 16];
 	int n = 6;
 
@@ -60,7 +61,10 @@ static inline bool standin_start(struct standin *s, const char *dialect, const c
 	while (args && *args)
 		argv[n++] = *args++;
 	assert_true(n < STANDIN_ARGS_MAX);
-	assert_int_equal(posix_spawn(&s->pid, program, NULL, NULL, (char **)argv, environ), 0);
+	posix_spawn_file_actions_init(&quiet);
+	posix_spawn_file_actions_addopen(&quiet, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+	assert_int_equal(posix_spawn(&s->pid, program, &quiet, NULL, (char **)argv, environ), 0);
+	posix_spawn_file_actions_destroy(&quiet);
 	s->port = standin_port_(file);
 	assert_int_not_equal(s->port, 0);
 	snprintf(s->origin, sizeof(s->origin), "http://127.0.0.1:%u", s->port);
