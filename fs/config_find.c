@@ -160,6 +160,14 @@ static int by_name(const char *name, struct config **ret, char *err, size_t err_
 	return fail(-ENOENT);
 }
 
+/* A path, or a file of the present folder that is called like one. */
+static bool is_file(const char *word)
+{
+	size_t n = strlen(word);
+
+	return strchr(word, '/') || (n > 5 && !strcmp(word + n - 5, ".conf") && !access(word, F_OK));
+}
+
 int config_find(const char *volume, const char *file, struct config **ret, char *err, size_t err_size)
 {
 	char name[64];
@@ -173,7 +181,7 @@ int config_find(const char *volume, const char *file, struct config **ret, char 
 			 "%s: unknown kind of store; known are s3://, azblob://, gs:// and file://", volume);
 		return fail(-EINVAL);
 	}
-	if (strchr(volume, '/'))
+	if (is_file(volume))
 		return config_read(volume, ret, err, err_size);
 	if (!config_name_ok(volume)) {
 		snprintf(err, err_size, "'%s' is neither a volume's name, nor a file, nor a URL", volume);

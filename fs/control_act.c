@@ -138,17 +138,15 @@ static void drill_task(void *arg)
 		drill_beat(c);
 	store_drill(store, DRILL_NONE, 0);
 	log_info("control", "the drill is over", "store=%s", store->name);
-	lock_take(&c->sync.lock);
-	c->sync.drill_ended = true;
-	lock_give(&c->sync.lock);
 }
 
-/* Takes the task of a drill that is over; NULL: none, or one goes on (*ret_busy). */
+/* Takes the task of a drill whose time is over (it may have a last beat to end); NULL: none, or one goes on (*ret_busy). */
 static struct task *drill_reap(struct control *c, bool *ret_busy)
 {
+	bool playing = store_drill_get(replicas_store(c->volume->replicas, c->drill_store)) != DRILL_NONE;
 	LOCK_SCOPE(&c->sync.lock);
 
-	*ret_busy = c->sync.drill && !c->sync.drill_ended;
+	*ret_busy = c->sync.drill && playing;
 	return *ret_busy ? NULL : take_ptr(&c->sync.drill);
 }
 
@@ -179,7 +177,6 @@ static unsigned drill_begin(struct control *c, unsigned store, enum drill_mode m
 	log_warn("control", "a drill begins", "store=%s", s->name);
 	lock_take(&c->sync.lock);
 	c->drill_store = store;
-	c->sync.drill_ended = false;
 	c->sync.drill = task_start("drill", drill_task, c);
 	busy = !c->sync.drill;
 	lock_give(&c->sync.lock);

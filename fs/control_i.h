@@ -12,7 +12,6 @@ struct control {
 	struct {
 		struct lock lock; /* RANK_LEAF */
 		struct task *drill; /* or NULL */
-		bool drill_ended;
 	} sync;
 	struct event stop;        /* ends a drill */
 	unsigned drill_store;

@@ -53,8 +53,8 @@ static int check_store(struct birth *b, struct candidate *one)
 	int r = store_probe(one->store, clock_now() + CHECK_NS, &skew_s, why, sizeof(why));
 
 	if (r)
-		return say(r, b->err, b->err_size, "store %s: %s", one->cfg->name,
-			   *why ? why : strerror(-r));
+		return *why ? say(r, b->err, b->err_size, "%s", why) :
+			      say(r, b->err, b->err_size, "store %s: %s", one->cfg->name, strerror(-r));
 	if (skew_s > CLOCK_SKEW_MAX_S || skew_s < -CLOCK_SKEW_MAX_S)
 		return say(-EINVAL, b->err, b->err_size,
 			   "store %s: its clock differs from this machine's by %" PRId64 " s; set the clock (timedatectl set-ntp true)",

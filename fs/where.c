@@ -17,8 +17,10 @@ static int walk_path(struct view *view, const char *path, struct inode_view *at,
 
 		if (len) {
 			r = S_ISDIR(at->row.mode) ? ns_lookup(view, ino, span_of(path, len), &ino, &type) : -ENOTDIR;
-			if (!r)
+			if (!r) {
+				buf_release(&at->bytes); /* of the one before */
 				r = ns_inode(view, ino, at);
+			}
 		}
 		path += len + (path[len] == '/');
 	}
@@ -48,7 +50,7 @@ int status_where(struct status *s, const char *path, struct buf *ret)
 {
 	_cleanup_(json_freep) struct json *root = NULL;
 	struct volume *v = status_volume(s);
-	struct inode_view at = { .bytes = BUF_INIT(64 * KiB) };
+	struct inode_view at = { 0 };
 	struct file_replicas fr = { 0 };
 	struct view *view = commit_lock(v->commit);
 	uint64_t ino;

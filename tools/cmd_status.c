@@ -49,13 +49,14 @@ static void store_row(struct ui_table *t, const struct json *s)
 	bytes(real(s, "bytes_written"), written);
 	ui_table_add(t, "%s", text(s, "name"));
 	ui_table_add(t, "%s", text(s, "state"));
-	ui_table_add(t, "%s", real(s, "requests") > 0 ? p50 : "-");
+	ui_table_add(t, "%s", real(latency, "p50") > 0 ? p50 : "-");
 	ui_table_add(t, "%s", real(s, "lag_seconds") > 0 ? lag : "-");
 	ui_table_add(t, "%.0f", real(s, "deficit_chunks"));
 	ui_table_add(t, "%s", deficit);
 	ui_table_add(t, "%s", read);
 	ui_table_add(t, "%s", written);
-	ui_table_add(t, "%s", text(s, "last_error"));
+	/* What is over is in --json and the log. */
+	ui_table_add(t, "%s", strcmp(text(s, "state"), "healthy") ? text(s, "last_error") : "");
 }
 
 static void print_stores(const struct json *stores)
@@ -237,9 +238,10 @@ static int run_status(const struct command *c, int argc, char **argv)
 	if (timeout)
 		o.deadline_ns = clock_now() + ns;
 	ctl_list_read(&mounts);
-	if (!mounts.n || words.n)
-		if (!narrow(&mounts, words.n ? words.all[0] : NULL))
-			return EXIT_FAILED;
+	if (words.n && !narrow(&mounts, words.all[0]))
+		return EXIT_FAILED;
+	if (!mounts.n && !o.json)
+		puts("nothing is mounted");
 	if (o.watch)
 		return watch(&mounts, &o);
 	return o.wait ? wait_healthy(&mounts, &o) : print_all(&mounts, &o);

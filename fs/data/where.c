@@ -36,7 +36,8 @@ static int compare_ids(const void *a, const void *b)
 
 static int count_chunks(struct view *v, struct chunk_set *set, struct file_replicas *ret)
 {
-	qsort(set->ids, set->n, CHUNK_ID_SIZE, compare_ids);
+	if (set->n)
+		qsort(set->ids, set->n, CHUNK_ID_SIZE, compare_ids);
 	for (size_t i = 0; i < set->n; i++) {
 		struct chunk_row row;
 		int r;
