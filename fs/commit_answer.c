@@ -131,6 +131,13 @@ static void deadlines_locked(struct commit *c, uint64_t now)
 			sync_end(c, w, -EIO);
 }
 
+void commit_deadline_locked(struct commit *c)
+{
+	if (c->answers_asleep)
+		cond_signal(&c->answers);
+	c->answers_asleep = false;
+}
+
 void commit_answer_task(void *arg)
 {
 	struct commit *c = arg;
@@ -139,8 +146,10 @@ void commit_answer_task(void *arg)
 	while (!c->ending || c->ready) {
 		const bool somebody = c->pending || c->syncs;
 
+		c->answers_asleep = !c->ready && !somebody;
 		if (!c->ready)
 			cond_wait(&c->answers, &c->lock, somebody ? clock_now() + DEADLINE_CHECK_NS : NEVER);
+		c->answers_asleep = false;
 		deadlines_locked(c, clock_now());
 		lock_give(&c->lock);
 		commit_give(c);

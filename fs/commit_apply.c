@@ -11,6 +11,9 @@
 #include <stdio.h>
 #include <utlist.h>
 
+/* A bell is answered within so many slots; a tip that comes later was not given for it. */
+#define BELL_ECHO 3
+
 /* The operations of a record on their way into the state. */
 struct batch {
 	const struct record *record;
@@ -165,6 +168,11 @@ static void tip_moves(struct commit *c, const struct record *r, uint64_t propose
 	t->owns = journal_owns_next(c->journal);
 	t->nobody = incarnation_none(r->next);
 	t->frozen = false;
+	t->lent = t->owns && !incarnation_equal(r->author, c->me) && c->task.rung_distance > 0 &&
+		  r->slot > c->task.rung_slot && r->slot <= c->task.rung_slot + BELL_ECHO;
+	memcpy(c->task.lender, r->author, INCARNATION_SIZE);
+	t->knocked = t->owns && journal_knocked(c->journal, c->task.knocker);
+	t->rung = t->rung && !t->owns && r->slot < c->task.rung_slot;
 	t->help_ns = 0;
 	t->retry_ns = 0;
 	t->learned_ns = t->booted ? clock_now() : commit_learned_at(r->time_ns);
@@ -201,7 +209,6 @@ static int install(struct commit *c, struct batch *b, const struct state_hash *h
 		r = commit_reapply_locked(c);
 		commit_queue_changed_locked(c);
 		commit_syncs_locked(c);
-		cond_broadcast(&c->changed);
 	}
 	lock_give(&c->lock);
 	return r;
@@ -270,6 +277,9 @@ int commit_apply(struct commit *c, const struct record *rec, uint64_t proposed_n
 		tell(c, &b);
 		if (fences_us(c, &b))
 			commit_halt(c, -EROFS, "this mount was fenced by another one");
+		lock_take(&c->lock); /* who waits hears of it after the kernel */
+		cond_broadcast(&c->changed);
+		lock_give(&c->lock);
 	}
 	batch_release(&b);
 	commit_give(c);

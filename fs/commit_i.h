@@ -75,6 +75,7 @@ struct commit {
 	int boot_error;
 	char why[160];              /* of the halt */
 	bool mounted, ending;
+	bool answers_asleep;        /* the answerer watches no deadline */
 	uint32_t number;            /* our first block of inode numbers */
 	uint64_t ino_next, ino_end; /* in the present block */
 	uint32_t ino_spare;         /* another block; 0: none */
@@ -84,6 +85,9 @@ struct commit {
 		struct view *view;          /* where records are applied */
 		struct record *frozen;
 		uint64_t frozen_ns;
+		uint8_t knocker[INCARNATION_SIZE]; /* with tip.knocked */
+		uint8_t lender[INCARNATION_SIZE];  /* with tip.lent */
+		uint64_t rung_slot, rung_distance; /* our last bell */
 		uint8_t last_hash[RECORD_HASH_SIZE]; /* of the applied record */
 		bool rebuilt;               /* from the journal's start, in this life */
 	} task;
@@ -129,6 +133,8 @@ void commit_syncs_locked(struct commit *c);
 void commit_lost_locked(struct commit *c, const struct pending *p);
 /* Nobody waits any more: everybody gets the error. */
 void commit_answer_all_locked(struct commit *c, int error);
+/* Lock held: there is a deadline to watch. */
+void commit_deadline_locked(struct commit *c);
 void commit_answer_task(void *arg);
 
 /* commit_task.c */

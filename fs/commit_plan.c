@@ -5,6 +5,7 @@
 #define CUT_BYTES (512 * KiB)
 /* Who waits for the tip looks this often, and so does who found a slot undetermined. */
 #define LOOK_NS (200 * NS_PER_MS)
+#define LOOK_RUNG_NS (50 * NS_PER_MS)
 #define PATIENCE_HOLDS 6
 
 bool commit_tip_busy(const struct commit_tip *t, uint64_t now)
@@ -15,12 +16,6 @@ bool commit_tip_busy(const struct commit_tip *t, uint64_t now)
 static uint64_t patience_end(const struct commit_tip *t, const struct commit_options *o)
 {
 	return t->oldest_ns + PATIENCE_HOLDS * o->hold_ns;
-}
-
-/* (P2) */
-static bool may_take(const struct commit_tip *t, const struct commit_options *o, uint64_t now)
-{
-	return !commit_tip_busy(t, now) || t->urgent || t->stopping || now >= patience_end(t, o);
 }
 
 static bool due(const struct commit_tip *t, const struct commit_options *o, uint64_t now)
@@ -34,14 +29,15 @@ static uint64_t next_look(const struct commit_tip *t, const struct commit_option
 	uint64_t gap = o->freshness_ns;
 
 	if (waits_for_tip || t->help_ns || !t->booted)
-		gap = MIN(gap, LOOK_NS);
+		gap = MIN(gap, t->rung ? LOOK_RUNG_NS : LOOK_NS);
 	return t->polled_ns + gap - gap / 4 * t->jitter / 255;
 }
 
 enum commit_act commit_plan(const struct commit_tip *t, const struct commit_options *o, uint64_t now, uint64_t *ret_until)
 {
 	const bool work = t->writes && t->booted && t->pending > 0;
-	const bool may = work && may_take(t, o, now);
+	const bool may = work && !commit_tip_busy(t, now);     /* (P2) */
+	const bool contest = work && !may && now >= patience_end(t, o);
 	uint64_t look;
 
 	*ret_until = NEVER;
@@ -53,15 +49,21 @@ enum commit_act commit_plan(const struct commit_tip *t, const struct commit_opti
 	}
 	if (t->frozen || (may && due(t, o, now))) /* (P1) */
 		return COMMIT_PROPOSE;
+	if (t->writes && t->booted && t->owns && (t->knocked || t->lent)) /* (P3) */
+		return COMMIT_PROPOSE;
 	if (t->writes && t->help_ns && now >= t->help_ns)
 		return COMMIT_PROPOSE;
 	if (t->behind || t->refresh)
 		return COMMIT_LEARN;
-	look = commit_tip_early(t, now) ? t->hold_end_ns : next_look(t, o, work && !may); /* (P3) */
+	if (work && !may && !t->rung && due(t, o, now)) /* (P3) */
+		return COMMIT_RING;
+	if (contest) /* (P2) */
+		return COMMIT_PROPOSE;
+	look = commit_tip_early(t, now) ? t->hold_end_ns : next_look(t, o, work && !may); /* (P4) */
 	if (now >= look)
 		return COMMIT_LEARN;
 	*ret_until = look;
-	if (may)
+	if (work && !due(t, o, now))
 		*ret_until = MIN(*ret_until, t->oldest_ns + o->delay_ns);
 	if (work && !may)
 		*ret_until = MIN(*ret_until, patience_end(t, o));

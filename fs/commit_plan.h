@@ -6,7 +6,9 @@
  * (P1) A frozen record is proposed until its slot is known.
  * (P2) The tip is taken by its owner; by anybody when it has none; when its owner has been silent for its hold and the
  *      clocks' drift; or when an operation has waited for six holds in spite of new records.
- * (P3) The owner does not poll within its hold: whoever takes the tip from it is met in the slot.
+ * (P3) Who waits for a busy owner rings (journal.h), looks often, and is given the tip for one record; who was given it
+ *      gives it back with that record.
+ * (P4) The owner does not poll within its hold: whoever takes the tip from it is met in the slot.
  */
 #include "fs/commit.h"
 
@@ -21,7 +23,9 @@ struct commit_tip {
 	bool frozen;          /* a record stands for the next slot */
 	bool refresh;         /* somebody waits for a look at the tip */
 	bool waiting;         /* somebody waits for a pending operation */
-	bool urgent;          /* the first pending operation competes at once (MOUNT, UNMOUNT) */
+	bool knocked;         /* we own the tip, and somebody asks for it */
+	bool lent;            /* we own the tip because we rang, and a busy mount gave it to us */
+	bool rung;            /* our bell is for a slot to come */
 	size_t pending, pending_bytes;
 	uint64_t oldest_ns;   /* of the pending ones */
 	uint64_t learned_ns;  /* when the last record was learned */
@@ -33,7 +37,7 @@ struct commit_tip {
 	uint8_t jitter;       /* drawn with each look */
 };
 
-enum commit_act { COMMIT_WAIT, COMMIT_LEARN, COMMIT_PROPOSE };
+enum commit_act { COMMIT_WAIT, COMMIT_LEARN, COMMIT_PROPOSE, COMMIT_RING };
 enum commit_act commit_plan(const struct commit_tip *t, const struct commit_options *o, uint64_t now, uint64_t *ret_until);
 
 /* Is the owner of the next slot, if it is another mount, likely to be alive and answering early? */

@@ -65,7 +65,6 @@ void commit_queue_changed_locked(struct commit *c)
 
 	c->tip.oldest_ns = first ? first->since_ns : 0;
 	c->tip.waiting = first && c->cut_no >= first->no;
-	c->tip.urgent = first && (first->kind == OP_MOUNT || first->kind == OP_UNMOUNT);
 	if (first)
 		cond_signal(&c->work);
 }
@@ -163,8 +162,10 @@ static void enqueue(struct commit *c, struct pending *p)
 	c->tip.pending_bytes += record_op_size(p->bytes.len);
 	if (!p->applied && p->kind >= OP_CREATE)
 		c->n_unapplied++;
-	if (p->waiter)
+	if (p->waiter) {
 		c->cut_no = p->no;
+		commit_deadline_locked(c);
+	}
 	commit_queue_changed_locked(c);
 }
 

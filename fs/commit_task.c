@@ -10,6 +10,8 @@
 #define LEARN_NS (5 * NS_PER_S)
 #define PROPOSE_NS (5 * NS_PER_S)
 #define RETRY_NS (200 * NS_PER_MS)
+#define RING_FARTHEST 64u
+#define RING_AGAIN 100u /* slots after which a bell was for something else */
 #define HELP_LEAST_NS (3 * NS_PER_S)
 #define HELP_SPREAD_NS (3 * NS_PER_S)
 
@@ -38,15 +40,16 @@ static int fill_ops(struct commit *c, struct record *r)
 static const uint8_t *choose_next(const struct commit *c, const struct record *r)
 {
 	static const uint8_t nobody[INCARNATION_BYTES];
+	const struct commit_tip *t = &c->tip;
 
-	if (r->n_ops == 0)
-		return c->owner;
-	if (c->tip.stopping && r->n_ops == c->tip.pending)
+	if (t->stopping && r->n_ops == t->pending && !t->lent)
 		return nobody;
-	/* A busy owner whose slot was taken for a few operations gets the tip back. */
-	if (commit_tip_busy(&c->tip, clock_now()))
+	/* A busy owner whose slot was taken, or that gave it, for a few operations gets the tip back. */
+	if (t->lent)
+		return c->task.lender;
+	if (commit_tip_busy(t, clock_now()) || (r->n_ops == 0 && !t->owns))
 		return c->owner;
-	return c->me;
+	return t->knocked ? c->task.knocker : c->me;
 }
 
 /* Lock held. The operations' bytes are borrowed: pending ones are freed by this task alone. */
@@ -254,6 +257,21 @@ static void propose(struct commit *c)
 	}
 }
 
+/* Each bell that was missed is followed by one for a slot that is further away. */
+static void ring(struct commit *c)
+{
+	const uint64_t slot = journal_slot(c->journal);
+
+	if (c->task.rung_slot + RING_AGAIN < slot)
+		c->task.rung_distance = 0;
+	c->task.rung_distance = MIN(MAX(4 * c->task.rung_distance, 1u), RING_FARTHEST);
+	c->task.rung_slot = slot + c->task.rung_distance;
+	journal_ring(c->journal, c->task.rung_distance);
+	lock_take(&c->lock);
+	c->tip.rung = true;
+	lock_give(&c->lock);
+}
+
 void commit_task(void *arg)
 {
 	struct commit *c = arg;
@@ -273,6 +291,8 @@ void commit_task(void *arg)
 			learn(c);
 		if (act == COMMIT_PROPOSE)
 			propose(c);
+		if (act == COMMIT_RING)
+			ring(c);
 		commit_give(c);
 	}
 	lock_give(&c->lock);

@@ -45,6 +45,7 @@ struct journal *journal_free(struct journal *j)
 {
 	if (!j)
 		return NULL;
+	bell_release(j);
 	late_cancel_all(j);
 	follow_release(j);
 	free(j);
@@ -130,7 +131,7 @@ void journal_note_seen(struct journal *j, unsigned store, uint64_t slot)
 static void late_end(struct journal *j, unsigned store, uint64_t slot, struct store_call *c, uint64_t bytes)
 {
 	journal_observe(j, store, c, bytes);
-	if (c->op == STORE_PUT && c->call.result == 0)
+	if (c->op == STORE_PUT && c->call.result == 0 && slot != SLOT_NONE)
 		journal_note_seen(j, store, slot);
 	store_call_unref(c);
 }
@@ -277,6 +278,7 @@ static int choose(struct journal *j, struct slot *s, struct record *r, uint64_t 
 
 		j->mine.used_0 = true;
 		j->mine.slot_0 = s->number;
+		bell_listen(j, s->number);
 		result = slot_fast(s, r, MIN(deadline_ns, clock_now() + j->o.fast_ns), ret);
 		if (result != JOURNAL_UNDETERMINED)
 			return result;

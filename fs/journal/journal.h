@@ -56,6 +56,13 @@ must_check int journal_learn(struct journal *j, uint64_t deadline_ns, struct rec
  * -EROFS; -EINVAL: another record stands for this slot already; -EMSGSIZE, -ENOMEM.
  */
 must_check int journal_propose(struct journal *j, struct record *r, uint64_t deadline_ns, struct record **ret_other);
+/*
+ * Asks the owner of the tip for it, by a bell for the slot `distance` after the last learned one. A hint: it waits for nothing,
+ * and may be missed by an owner that is past that slot.
+ */
+void journal_ring(struct journal *j, uint64_t distance);
+/* Did somebody else ring for the slot that we proposed last on the fast path, as far as is known? Says so once. */
+bool journal_knocked(struct journal *j, uint8_t ret[INCARNATION_BYTES]);
 /* 1 + the highest slot seen at a store, for status and for the record's `seen`; 0: none. */
 uint64_t journal_seen(const struct journal *j, unsigned store);
 /* The store's clock minus ours, seconds, of the latest answers: the largest in absolute value among the stores. */

@@ -5,13 +5,14 @@
 #include "fs/journal/link.h"
 
 #define FOLLOW_WINDOW 64u
+#define SLOT_NONE UINT64_MAX
 
 /* A request that nobody waits for any more: a third copy that comes late. */
 struct late {
 	struct late *next;
 	struct store_call *call;
 	unsigned store;
-	uint64_t slot, bytes;
+	uint64_t slot, bytes; /* SLOT_NONE: not a link */
 };
 
 /* First links of consecutive slots, read ahead from one store. */
@@ -43,6 +44,11 @@ struct journal {
 		uint8_t frozen_hash[RECORD_HASH_SIZE];
 	} mine;
 	struct window window;
+	struct { /* the bell that is being listened to */
+		struct store_call *call; /* or NULL */
+		unsigned store;
+		uint64_t slot;
+	} bell;
 	struct late *late;
 	unsigned n_late[REPLICAS_MAX];
 	uint64_t seen[REPLICAS_MAX];
@@ -76,6 +82,10 @@ uint64_t journal_pick(struct journal *j);
 void journal_learned(struct journal *j, const struct record *r);
 /* The chosen bytes as a record that fits upon the last one; JOURNAL_CONFLICT if it does not. 0, -ENOMEM. */
 must_check int journal_record(struct journal *j, struct span bytes, struct record **ret);
+
+/* bell.c: begins to look whether somebody rang for the slot. */
+void bell_listen(struct journal *j, uint64_t slot);
+void bell_release(struct journal *j);
 
 /* follow.c: the next record out of the window, reading ahead if that promises something. 0 or 1: ask the tip. */
 must_check int follow_next(struct journal *j, uint64_t deadline_ns, struct record **ret);
