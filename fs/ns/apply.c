@@ -59,7 +59,8 @@ static apply_fn *apply_of(enum op_kind kind)
 }
 
 /* 0 with the result, or this machine's failure. */
-static int run(struct view *v, const struct apply_context *ctx, const struct op *op, struct result *ret)
+static int run(struct view *v, const struct apply_context *ctx, const struct op *op,
+	       struct result *ret)
 {
 	_cleanup_(apply_release) struct apply a = { .view = v, .ctx = ctx, .op = op };
 	int r;
@@ -104,7 +105,10 @@ static int is_due(struct view *v, const struct apply_context *ctx, const struct 
 	return r < 0 ? r : 0;
 }
 
-/* Uses the operation's number up and keeps its result. A MOUNT that failed has no mount to keep it for. */
+/*
+ * Uses the operation's number up and keeps its result. A MOUNT that failed has no mount to keep it
+ * for.
+ */
 static int record_result(struct view *v, const struct apply_context *ctx, const struct op *op,
 			 const struct result *res)
 {

@@ -37,7 +37,10 @@ static int xattr_key(struct apply *a, struct buf *ret)
 	return r ? r : buf_add_span(ret, a->op->name);
 }
 
-/* The inode, the key of its attribute, and whether it is there. ESTALE, ERANGE (no such name is possible). */
+/*
+ * The inode, the key of its attribute, and whether it is there. ESTALE, ERANGE (no such name is
+ * possible).
+ */
 static int xattr_find(struct apply *a, struct node **ret, struct buf *ret_key, bool *ret_exists)
 {
 	_cleanup_buf_ struct buf value = BUF_INIT(ROW_MAX);

@@ -32,14 +32,21 @@ static int extents_done(struct apply *a, const struct extents *x, struct node *n
 	return 0;
 }
 
-/* The chunk's length as far as a WRITE may refer to it: named by it, or known and alive. EINVAL otherwise. */
-static int referred_length(struct apply *a, const struct extent_row *row, size_t *hint, uint32_t *ret)
+/*
+ * The chunk's length as far as a WRITE may refer to it: named by it, or known and alive. EINVAL
+ * otherwise.
+ */
+static int referred_length(struct apply *a, const struct extent_row *row, size_t *hint,
+			   uint32_t *ret)
 {
 	const struct op *op = a->op;
 	struct chunk_row known;
 	int r;
 
-	/* Extents come in the order of their chunks, nearly always: begin where the last one was found. */
+	/*
+	 * Extents come in the order of their chunks, nearly always: begin where the last one was
+	 * found.
+	 */
 	for (size_t i = 0; i < op->n_chunks; i++) {
 		const struct op_chunk *c = &op->chunks[(*hint + i) % op->n_chunks];
 
@@ -89,8 +96,10 @@ static int write_check(struct apply *a, uint64_t base)
 	return 0;
 }
 
-/* New chunks, and the live bytes of all that the extents refer to: before anything is released, so that no
- * chunk that is in use before and after dies in between. */
+/*
+ * New chunks, and the live bytes of all that the extents refer to: before anything is released, so
+ * that no chunk that is in use before and after dies in between.
+ */
 static int write_hold(struct apply *a)
 {
 	const struct op *op = a->op;
@@ -103,7 +112,9 @@ static int write_hold(struct apply *a)
 	}
 	for (size_t i = 0; i < op->n_extents; i++) {
 		const struct extent_row *row = &op->extents[i].row;
-		const int r = row->kind == EXTENT_CHUNK ? chunk_hold(a->view, row->chunk, row->length) : 0;
+		const int r = row->kind == EXTENT_CHUNK
+				      ? chunk_hold(a->view, row->chunk, row->length)
+				      : 0;
 
 		if (r)
 			return r;
@@ -303,7 +314,8 @@ static int xattrs_remove(struct view *v, uint64_t ino)
 	key_ino(ino, prefix);
 	for (;;) {
 		buf_clear(&key);
-		r = view_walk(v, COL_XATTR, span_of(prefix, sizeof(prefix)), SPAN_NULL, first_key, &key);
+		r = view_walk(v, COL_XATTR, span_of(prefix, sizeof(prefix)), SPAN_NULL, first_key,
+			      &key);
 		if (r < 0 || key.len == 0)
 			return r;
 		r = view_delete(v, COL_XATTR, buf_span(&key));

@@ -3,12 +3,13 @@
 /*
  * Inside the state machine: what one operation has read and is about to write.
  *
- * Every apply_KIND() first checks, then changes. Its answers: 0, done; a positive value, the POSIX errno
- * that is the operation's result, and nothing was written; a negative one, this machine's failure. Both go
- * up unchanged to apply().
+ * Every apply_KIND() first checks, then changes. Its answers: 0, done; a positive value, the POSIX
+ * errno that is the operation's result, and nothing was written; a negative one, this machine's
+ * failure. Both go up unchanged to apply().
  *
- * (I1) Rows of inodes and the totals are changed here, in memory, and written once, by apply_store(); an
- *      inode is loaded once, so that two names of it in one operation are one row.
+ * (I1) Rows of inodes and the totals are changed here, in memory, and written once, by
+ *      apply_store(); an inode is loaded once, so that two names of it in one operation are one
+ *      row.
  * (I2) After the first write to the view only this machine can fail.
  */
 #include "fs/ns/apply.h"
@@ -48,10 +49,15 @@ must_check int node_get_named(struct apply *a, uint64_t ino, struct node **ret);
 must_check int node_get_file(struct apply *a, uint64_t ino, struct node **ret);
 /* A new one, not in the view yet: written by apply_store(). */
 struct node *node_new(struct apply *a, uint64_t ino);
-/* System-set times: later than what was there (A1), so that no two states of an inode have equal ones. */
-uint64_t node_touch(struct apply *a, struct node *n);     /* ctime; answers it */
-void node_changed(struct apply *a, struct node *n);       /* ctime, mtime and version: the contents changed */
-void node_written(struct apply *a, struct node *n);       /* the same by op.mtime_ns and OP_WRITE_* flags */
+/*
+ * System-set times: later than what was there (A1), so that no two states of an inode have equal
+ * ones.
+ */
+uint64_t node_touch(struct apply *a, struct node *n); /* ctime; answers it */
+/* ctime, mtime and version: the contents changed. */
+void node_changed(struct apply *a, struct node *n);
+/* The same by op.mtime_ns and OP_WRITE_* flags. */
+void node_written(struct apply *a, struct node *n);
 /* It loses a name; with the last one it becomes an orphan. */
 must_check int node_lose_name(struct apply *a, struct node *n);
 void node_count_subdirs(struct node *dir, int change);
@@ -60,8 +66,12 @@ must_check int apply_totals_load(struct apply *a);
 must_check int apply_store(struct apply *a);
 void apply_release(struct apply *a);
 
-/* Finds a name in a directory. 0 (found or not), or what is wrong with the name: ENAMETOOLONG; EINVAL. */
-must_check int apply_find(struct apply *a, const struct node *dir, struct span name, struct dentry_slot *ret);
+/*
+ * Finds a name in a directory. 0 (found or not), or what is wrong with the name: ENAMETOOLONG;
+ * EINVAL.
+ */
+must_check int apply_find(struct apply *a, const struct node *dir, struct span name,
+			  struct dentry_slot *ret);
 /* (O2): is what stands under the name what an early answer saw there? */
 static inline bool saw_right(uint64_t saw, const struct dentry_slot *slot)
 {

@@ -47,7 +47,8 @@ static int free_name_check(struct apply *a, struct node **ret_dir, struct dentry
 }
 
 /* A setgid directory hands down its group, and to directories the bit itself. */
-static void inherit(const struct apply *a, const struct node *dir, uint32_t mode, struct inode_row *ret)
+static void inherit(const struct apply *a, const struct node *dir, uint32_t mode,
+		    struct inode_row *ret)
 {
 	const bool setgid = dir->row.mode & S_ISGID;
 
@@ -58,7 +59,9 @@ static void inherit(const struct apply *a, const struct node *dir, uint32_t mode
 	ret->project = dir->row.project;
 }
 
-/* The new inode, with the fields that all types share; its row is still the caller's to complete. */
+/*
+ * The new inode, with the fields that all types share; its row is still the caller's to complete.
+ */
 static int make(struct apply *a, uint32_t mode, struct node **ret)
 {
 	_cleanup_dentry_slot_ struct dentry_slot slot = DENTRY_SLOT_INIT;
@@ -104,7 +107,8 @@ int apply_create(struct apply *a)
 	struct node *n;
 	int r;
 
-	if (!S_ISREG(mode) && !S_ISFIFO(mode) && !S_ISSOCK(mode) && !S_ISCHR(mode) && !S_ISBLK(mode))
+	if (!S_ISREG(mode) && !S_ISFIFO(mode) && !S_ISSOCK(mode) && !S_ISCHR(mode) &&
+	    !S_ISBLK(mode))
 		return EINVAL;
 	r = make(a, mode, &n);
 	if (r)
@@ -176,7 +180,8 @@ int apply_link(struct apply *a)
 }
 
 /* A name that is there, and what it leads to. */
-static int name_taken_check(struct apply *a, struct dentry_slot *slot, struct node **ret_dir, struct node **ret)
+static int name_taken_check(struct apply *a, struct dentry_slot *slot, struct node **ret_dir,
+			    struct node **ret)
 {
 	struct node *dir;
 	int r;

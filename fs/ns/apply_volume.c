@@ -90,7 +90,8 @@ static int give_block(struct apply *a)
 	if (r)
 		return r;
 	key_ino(a->value, key);
-	return view_put(a->view, COL_BLOCK, span_of(key + 4, 4), span_of(a->ctx->incarnation, INCARNATION_SIZE));
+	return view_put(a->view, COL_BLOCK, span_of(key + 4, 4),
+			span_of(a->ctx->incarnation, INCARNATION_SIZE));
 }
 
 int apply_mount(struct apply *a)
@@ -119,7 +120,8 @@ int apply_more_inodes(struct apply *a)
 	return give_block(a);
 }
 
-static int mount_end(struct apply *a, const uint8_t *incarnation, enum mount_status status, uint64_t *ret_last)
+static int mount_end(struct apply *a, const uint8_t *incarnation, enum mount_status status,
+		     uint64_t *ret_last)
 {
 	_cleanup_buf_ struct buf bytes = BUF_INIT(ROW_MAX);
 	struct mount_row row = {};
@@ -151,8 +153,8 @@ static int results_remove(struct apply *a)
 
 	for (;;) {
 		buf_clear(&key);
-		r = view_walk(a->view, COL_RESULT, span_of(a->ctx->incarnation, INCARNATION_SIZE), SPAN_NULL,
-			      collect_first, &key);
+		r = view_walk(a->view, COL_RESULT, span_of(a->ctx->incarnation, INCARNATION_SIZE),
+			      SPAN_NULL, collect_first, &key);
 		if (r < 0 || key.len == 0)
 			return r;
 		r = view_delete(a->view, COL_RESULT, buf_span(&key));

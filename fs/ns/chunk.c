@@ -5,7 +5,8 @@
 
 #define DEFICIT_KEY_SIZE (CHUNK_ID_SIZE + 1)
 
-static struct span deficit_key(const uint8_t id[CHUNK_ID_SIZE], unsigned store, uint8_t space[DEFICIT_KEY_SIZE])
+static struct span deficit_key(const uint8_t id[CHUNK_ID_SIZE], unsigned store,
+			       uint8_t space[DEFICIT_KEY_SIZE])
 {
 	memcpy(space, id, CHUNK_ID_SIZE);
 	space[CHUNK_ID_SIZE] = (uint8_t)store;
@@ -26,7 +27,8 @@ static int collect_store(struct span key, struct span value, void *arg)
 static int deficits_get(struct view *v, const uint8_t id[CHUNK_ID_SIZE], uint64_t *ret)
 {
 	uint64_t stores = 0;
-	const int r = view_walk(v, COL_DEFICIT, span_of(id, CHUNK_ID_SIZE), SPAN_NULL, collect_store, &stores);
+	const int r = view_walk(v, COL_DEFICIT, span_of(id, CHUNK_ID_SIZE), SPAN_NULL,
+				collect_store, &stores);
 
 	if (r)
 		return r;
@@ -100,7 +102,8 @@ int chunk_hold(struct view *v, const uint8_t id[CHUNK_ID_SIZE], uint64_t bytes)
 	return chunk_store(v, id, &row);
 }
 
-static int chunk_die(struct view *v, const uint8_t id[CHUNK_ID_SIZE], struct chunk_row *row, uint64_t slot)
+static int chunk_die(struct view *v, const uint8_t id[CHUNK_ID_SIZE], struct chunk_row *row,
+		     uint64_t slot)
 {
 	row->dead = slot;
 	return deficits_remove(v, id, UINT64_MAX);

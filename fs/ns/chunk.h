@@ -16,7 +16,8 @@ must_check int chunk_define_check(struct view *v, const struct op_chunk *c);
 must_check int chunk_define(struct view *v, const struct op_chunk *c, uint64_t slot);
 /* Extents with so many bytes came, or went. */
 must_check int chunk_hold(struct view *v, const uint8_t id[CHUNK_ID_SIZE], uint64_t bytes);
-must_check int chunk_release(struct view *v, const uint8_t id[CHUNK_ID_SIZE], uint64_t bytes, uint64_t slot);
+must_check int chunk_release(struct view *v, const uint8_t id[CHUNK_ID_SIZE], uint64_t bytes,
+			     uint64_t slot);
 /* Upholds (K2) for a chunk that was defined and then not used. */
 must_check int chunk_settle(struct view *v, const uint8_t id[CHUNK_ID_SIZE], uint64_t slot);
 /* These stores have it now; a chunk that is unknown is left so. */

@@ -5,7 +5,7 @@
 
 #include "base/sodium.h"
 
-#define HASH_BITS 60
+#define HASH_BITS  60
 #define TYPE_SHIFT 12 /* S_IFMT is four bits above the permissions */
 
 uint64_t dentry_hash(const uint8_t name_key[DENTRY_NAME_KEY_SIZE], struct span name)
@@ -96,8 +96,8 @@ static int bucket_find(struct dentry_slot *slot)
 	return read_end(&rd);
 }
 
-int dentry_find(struct view *v, const uint8_t name_key[DENTRY_NAME_KEY_SIZE], uint64_t parent, struct span name,
-		struct dentry_slot *ret)
+int dentry_find(struct view *v, const uint8_t name_key[DENTRY_NAME_KEY_SIZE], uint64_t parent,
+		struct span name, struct dentry_slot *ret)
 {
 	uint8_t key[16];
 	int r;

@@ -32,7 +32,8 @@ bool extent_continues(const struct extent_row *a, const struct extent_row *b)
 		return memcmp(a->chunk, b->chunk, CHUNK_ID_SIZE) == 0 &&
 		       a->chunk_offset + a->length == b->chunk_offset;
 	case EXTENT_FOREIGN:
-		return span_equal(a->bytes, b->bytes) && a->foreign_offset + a->length == b->foreign_offset;
+		return span_equal(a->bytes, b->bytes) &&
+		       a->foreign_offset + a->length == b->foreign_offset;
 	case EXTENT_INLINE:
 		return false; /* they would grow over INLINE_MAX */
 	}
@@ -40,7 +41,8 @@ bool extent_continues(const struct extent_row *a, const struct extent_row *b)
 }
 
 /* From a row and its key back to where the extent begins. */
-static int extent_parse(struct span key, struct span value, uint64_t *ret_offset, struct extent_row *ret)
+static int extent_parse(struct span key, struct span value, uint64_t *ret_offset,
+			struct extent_row *ret)
 {
 	uint64_t last;
 	int r;
@@ -83,13 +85,13 @@ int extents_walk(struct view *v, uint64_t ino, uint64_t off, uint64_t end, exten
 
 	key_ino(ino, prefix);
 	key_ino_u64(ino, off, from);
-	return view_walk(v, COL_EXTENT, span_of(prefix, sizeof(prefix)), span_of(from, sizeof(from)), walk_one,
-			 &w);
+	return view_walk(v, COL_EXTENT, span_of(prefix, sizeof(prefix)),
+			 span_of(from, sizeof(from)), walk_one, &w);
 }
 
 /*
- * Some extents at a time, copied: a walk must be over before the view is written, and a file may have more
- * of them than fit in memory.
+ * Some extents at a time, copied: a walk must be over before the view is written, and a file may
+ * have more of them than fit in memory.
  */
 #define BATCH_MAX 32
 struct batch {
@@ -132,7 +134,8 @@ static int batch_fill(struct batch *b, struct view *v, uint64_t ino, uint64_t en
 	if (r < 0)
 		return r;
 	for (unsigned i = 0; i < b->n; i++)
-		b->items[i].row.bytes = span_sub(buf_span(&b->bytes), b->items[i].at, b->items[i].row.bytes.len);
+		b->items[i].row.bytes =
+			span_sub(buf_span(&b->bytes), b->items[i].at, b->items[i].row.bytes.len);
 	return 0;
 }
 
@@ -163,7 +166,8 @@ static int extent_delete(const struct extents *x, uint64_t offset, const struct 
 }
 
 /* Cuts [off, end) out of one extent that touches it. */
-static int cut_one(struct extents *x, uint64_t off, uint64_t end, uint64_t at, const struct extent_row *row)
+static int cut_one(struct extents *x, uint64_t off, uint64_t end, uint64_t at,
+		   const struct extent_row *row)
 {
 	const uint64_t row_end = at + row->length;
 	const uint64_t first = MAX(off, at), last = MIN(end, row_end);
@@ -187,12 +191,14 @@ static int cut_one(struct extents *x, uint64_t off, uint64_t end, uint64_t at, c
 			return r;
 	}
 	x->bytes -= last - first;
-	return row->kind == EXTENT_CHUNK ? chunk_release(x->view, row->chunk, last - first, x->slot) : 0;
+	return row->kind == EXTENT_CHUNK ? chunk_release(x->view, row->chunk, last - first, x->slot)
+					 : 0;
 }
 
 int extents_cut(struct extents *x, uint64_t off, uint64_t end)
 {
-	_cleanup_(batch_release) struct batch b = { .next = off, .bytes = BUF_INIT(BATCH_MAX * ROW_MAX) };
+	_cleanup_(batch_release) struct batch b = { .next = off,
+						    .bytes = BUF_INIT(BATCH_MAX * ROW_MAX) };
 	int r;
 
 	end = MIN(end, x->size); /* (X1) */
@@ -289,7 +295,8 @@ int extents_add(struct extents *x, uint64_t off, const struct extent_row *row)
 
 int extents_clone(struct extents *x, uint64_t to_off, uint64_t from_ino, uint64_t off, uint64_t end)
 {
-	_cleanup_(batch_release) struct batch b = { .next = off, .bytes = BUF_INIT(BATCH_MAX * ROW_MAX) };
+	_cleanup_(batch_release) struct batch b = { .next = off,
+						    .bytes = BUF_INIT(BATCH_MAX * ROW_MAX) };
 	int r;
 
 	for (;;) {
@@ -299,9 +306,11 @@ int extents_clone(struct extents *x, uint64_t to_off, uint64_t from_ino, uint64_
 		for (unsigned i = 0; i < b.n; i++) {
 			const uint64_t at = b.items[i].offset, row_end = at + b.items[i].row.length;
 			const uint64_t first = MAX(at, off), last = MIN(row_end, end);
-			const struct extent_row part = extent_part(&b.items[i].row, first - at, last - first);
+			const struct extent_row part =
+				extent_part(&b.items[i].row, first - at, last - first);
 
-			r = part.kind == EXTENT_CHUNK ? chunk_hold(x->view, part.chunk, part.length) : 0;
+			r = part.kind == EXTENT_CHUNK ? chunk_hold(x->view, part.chunk, part.length)
+						      : 0;
 			if (r)
 				return r;
 			r = extents_add(x, to_off + (first - off), &part);

@@ -3,7 +3,8 @@
 #include "fs/ns/apply.h"
 
 /* A row's share of the sum: the first 64 bits of its BLAKE2b-128 are the upper half. */
-static void row_hash(unsigned column, struct span key, struct span value, uint64_t *ret_hi, uint64_t *ret_lo)
+static void row_hash(unsigned column, struct span key, struct span value, uint64_t *ret_hi,
+		     uint64_t *ret_lo)
 {
 	struct blake2b_state st;
 	uint8_t head[3], sum[16];
@@ -39,7 +40,8 @@ static void hash_subtract(struct state_hash *h, unsigned column, struct span key
 	h->lo -= lo;
 }
 
-static int hash_change(unsigned column, struct span key, struct span old_value, struct span new_value, void *arg)
+static int hash_change(unsigned column, struct span key, struct span old_value,
+		       struct span new_value, void *arg)
 {
 	if (column == COL_META)
 		return 0;

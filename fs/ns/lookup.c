@@ -26,7 +26,8 @@ int ns_inode(struct view *v, uint64_t ino, struct inode_view *ret)
 	return 0;
 }
 
-int ns_lookup(struct view *v, uint64_t parent, struct span name, uint64_t *ret_ino, uint32_t *ret_type)
+int ns_lookup(struct view *v, uint64_t parent, struct span name, uint64_t *ret_ino,
+	      uint32_t *ret_type)
 {
 	_cleanup_dentry_slot_ struct dentry_slot slot = DENTRY_SLOT_INIT;
 	_cleanup_buf_ struct buf bytes = BUF_INIT(ROW_MAX);
@@ -81,11 +82,12 @@ int ns_readdir(struct view *v, uint64_t dir, uint64_t after, ns_entry_fn *fn, vo
 
 	key_ino(dir, prefix);
 	key_ino_u64(dir, after >> 3, from);
-	return view_walk(v, COL_DENTRY, span_of(prefix, sizeof(prefix)), span_of(from, sizeof(from)),
-			 readdir_bucket, &d);
+	return view_walk(v, COL_DENTRY, span_of(prefix, sizeof(prefix)),
+			 span_of(from, sizeof(from)), readdir_bucket, &d);
 }
 
-int ns_extents(struct view *v, uint64_t ino, uint64_t off, uint64_t len, ns_extent_fn *fn, void *arg)
+int ns_extents(struct view *v, uint64_t ino, uint64_t off, uint64_t len, ns_extent_fn *fn,
+	       void *arg)
 {
 	return extents_walk(v, ino, off, len > UINT64_MAX - off ? UINT64_MAX : off + len, fn, arg);
 }
@@ -124,7 +126,8 @@ int ns_listxattr(struct view *v, uint64_t ino, ns_xattr_fn *fn, void *arg)
 	uint8_t prefix[8];
 
 	key_ino(ino, prefix);
-	return view_walk(v, COL_XATTR, span_of(prefix, sizeof(prefix)), SPAN_NULL, listxattr_one, &l);
+	return view_walk(v, COL_XATTR, span_of(prefix, sizeof(prefix)), SPAN_NULL, listxattr_one,
+			 &l);
 }
 
 struct find_name {

@@ -18,12 +18,14 @@ int ns_totals(struct view *v, struct totals_row *ret)
 	return answer(totals_load(v, ret));
 }
 
-int ns_mount(struct view *v, const uint8_t incarnation[INCARNATION_SIZE], struct mount_row *ret, struct buf *ret_bytes)
+int ns_mount(struct view *v, const uint8_t incarnation[INCARNATION_SIZE], struct mount_row *ret,
+	     struct buf *ret_bytes)
 {
 	return answer(mount_load(v, incarnation, ret, ret_bytes));
 }
 
-int ns_result(struct view *v, const uint8_t incarnation[INCARNATION_SIZE], uint64_t number, struct result_row *ret)
+int ns_result(struct view *v, const uint8_t incarnation[INCARNATION_SIZE], uint64_t number,
+	      struct result_row *ret)
 {
 	_cleanup_buf_ struct buf bytes = BUF_INIT(ROW_MAX);
 	struct mount_row row;
@@ -110,7 +112,8 @@ int ns_chunks(struct view *v, const uint8_t *from, ns_chunk_fn *fn, void *arg)
 {
 	struct walk w = { .fn.chunk = fn, .arg = arg };
 
-	return view_walk(v, COL_CHUNK, SPAN_NULL, span_of(from, from ? CHUNK_ID_SIZE : 0), chunk_one, &w);
+	return view_walk(v, COL_CHUNK, SPAN_NULL, span_of(from, from ? CHUNK_ID_SIZE : 0),
+			 chunk_one, &w);
 }
 
 static int deficit_one(struct span key, struct span value, void *arg)
@@ -124,7 +127,8 @@ static int deficit_one(struct span key, struct span value, void *arg)
 	return w->fn.deficit(key.data, key.data[CHUNK_ID_SIZE], w->arg);
 }
 
-int ns_deficits(struct view *v, const uint8_t *after_id, unsigned after_store, ns_deficit_fn *fn, void *arg)
+int ns_deficits(struct view *v, const uint8_t *after_id, unsigned after_store, ns_deficit_fn *fn,
+		void *arg)
 {
 	struct walk w = { .fn.deficit = fn, .arg = arg };
 	uint8_t key[CHUNK_ID_SIZE + 1];

@@ -213,7 +213,8 @@ int name_check(struct span name)
 {
 	if (name.len > NAME_MAX_BYTES)
 		return ENAMETOOLONG;
-	if (name.len == 0 || span_equal(name, SPAN_LITERAL(".")) || span_equal(name, SPAN_LITERAL("..")))
+	if (name.len == 0 || span_equal(name, SPAN_LITERAL(".")) ||
+	    span_equal(name, SPAN_LITERAL("..")))
 		return EINVAL;
 	if (memchr(name.data, '/', name.len) || memchr(name.data, 0, name.len))
 		return EINVAL;

@@ -10,7 +10,7 @@
 enum field {
 	F_OWNER = 1u << 0, /* uid, gid */
 	F_INO = 1u << 1,
-	F_PARENT = 1u << 2, /* parent, name */
+	F_PARENT = 1u << 2,    /* parent, name */
 	F_TO_PARENT = 1u << 3, /* to_parent, to_name */
 	F_SAW = 1u << 4,
 	F_SAW_TO = 1u << 5,
@@ -22,8 +22,8 @@ enum field {
 	F_ATTRIBUTES = 1u << 11, /* set, and what it says is there */
 	F_MTIME = 1u << 12,
 	F_SIZE = 1u << 13,
-	F_SIZE_IF = 1u << 14, /* with OP_WRITE_SIZE only */
-	F_RANGE = 1u << 15, /* off, len */
+	F_SIZE_IF = 1u << 14,  /* with OP_WRITE_SIZE only */
+	F_RANGE = 1u << 15,    /* off, len */
 	F_TO_RANGE = 1u << 16, /* to, to_off */
 	F_VALUE = 1u << 17,
 	F_EXTENTS = 1u << 18,
@@ -108,7 +108,7 @@ static bool chunks_valid(const struct op *op)
 	return true;
 }
 
-#define SET_ALL (OP_SET_MODE | OP_SET_UID | OP_SET_GID | OP_SET_MTIME | OP_SET_ATIME)
+#define SET_ALL	 (OP_SET_MODE | OP_SET_UID | OP_SET_GID | OP_SET_MTIME | OP_SET_ATIME)
 #define MODE_ALL (S_IFMT | 07777u)
 
 bool op_valid(const struct op *op)
@@ -287,8 +287,12 @@ static void read_attributes(struct reader *rd, struct op *op)
 		op->atime_ns = read_varint(rd);
 }
 
-/* Room for as many items as the count says, which is believed only as far as there are bytes for them. */
-static void *read_count(struct reader *rd, size_t least_bytes, size_t item_size, size_t *ret_n, int *error)
+/*
+ * Room for as many items as the count says, which is believed only as far as there are bytes for
+ * them.
+ */
+static void *read_count(struct reader *rd, size_t least_bytes, size_t item_size, size_t *ret_n,
+			int *error)
 {
 	const uint64_t n = read_varint(rd);
 	void *items;

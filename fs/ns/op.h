@@ -1,43 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * An operation: an intention with preconditions. Applied to a state it gives a new state and
- * a result, and nothing else matters: no clock, no randomness; times and ids are in it.
+ * An operation: an intention with preconditions. Applied to a state it gives a new state and a
+ * result, and nothing else matters: no clock, no randomness; times and ids are in it.
  *
  * (O1) One canonical encoding per kind (op_encode); a number stands for the same bytes for ever.
- * (O2) `saw` and `saw_to` are what an early answer saw under its names: the inode, or 0 for absence. Applied
- *      later, an operation has the same effect on the same objects or fails (-ESTALE, or the natural error).
- *      SAW_ANYTHING: it was not answered yet, whatever is there is right.
+ * (O2) `saw` and `saw_to` are what an early answer saw under its names: the inode, or 0 for
+ *      absence. Applied later, an operation has the same effect on the same objects or fails
+ *      (-ESTALE, or the natural error). SAW_ANYTHING: it was not answered yet, whatever is there is
+ *      right.
  */
 #include "fs/ns/rows.h"
 
-enum op_kind { /* numbers are part of the format */
-	OP_FORMAT = 1,   /* slot 0: volume row, root (uid, gid, mode), stores, key slots; value = struct volume_format */
-	OP_MOUNT = 2,    /* value = incarnation, name = host; result value = its number */
+/*
+ * The numbers are part of the format. mtime_ns of the operations on contents is when the change
+ * happened as far as its mount has shown it (a flush comes after the write(2)); 0: time_ns.
+ */
+enum op_kind {
+	/* The volume and its mounts. */
+	OP_FORMAT = 1,      /* uid, gid, mode: of the root; value = struct volume_format */
+	OP_MOUNT = 2,       /* value = incarnation, name = host; result value = its number */
 	OP_UNMOUNT = 3,
-	OP_FENCE = 4,    /* value = incarnation; result value = the last operation number it got evaluated */
+	OP_FENCE = 4,       /* value = incarnation; result value = the last of its operations evaluated */
 	OP_MORE_INODES = 5, /* result value = another block number */
-	OP_CREATE = 10,  /* parent, name, ino, mode, rdev: regular file, fifo, socket, device */
-	OP_MKDIR = 11,   /* parent, name, ino, mode */
-	OP_SYMLINK = 12, /* parent, name, ino, value = target */
-	OP_LINK = 13,    /* ino, parent, name */
-	OP_UNLINK = 14,  /* parent, name, saw */
-	OP_RMDIR = 15,
-	OP_RENAME = 16,  /* parent, name -> to_parent, to_name; saw, saw_to; flags OP_RENAME_* */
-	OP_SETATTR = 20, /* ino, set, mode, uid, gid, mtime, atime; the size: OP_TRUNCATE */
+
+	/* Names. */
+	OP_CREATE = 10,     /* parent, name, ino, mode, rdev: regular file, fifo, socket, device */
+	OP_MKDIR = 11,      /* parent, name, ino, mode */
+	OP_SYMLINK = 12,    /* parent, name, ino, value = target */
+	OP_LINK = 13,       /* ino, parent, name */
+	OP_UNLINK = 14,     /* parent, name, saw */
+	OP_RMDIR = 15,      /* the same */
+	OP_RENAME = 16,     /* parent, name -> to_parent, to_name; saw, saw_to; flags OP_RENAME_* */
+
+	/* Attributes. */
+	OP_SETATTR = 20,    /* ino, set, mode, uid, gid, mtime, atime; for the size: OP_TRUNCATE */
 	OP_SETXATTR = 21,   /* ino, name, value, flags OP_XATTR_* */
-	OP_REMOVEXATTR = 22,
-	/* These four: mtime_ns is when the change happened as far as this mount has shown it (a flush comes
-	 * after the write(2)); 0: time_ns. */
-	OP_WRITE = 30,      /* ino, extents (ascending, disjoint), chunks, flags OP_WRITE_*, size with OP_WRITE_SIZE */
-	OP_TRUNCATE = 31,   /* ino, size, flags OP_WRITE_KILLPRIV */
-	OP_PUNCH = 32,      /* ino, off, len: a hole; flags OP_PUNCH_GROW, OP_WRITE_KILLPRIV */
-	OP_CLONE = 33,      /* ino (from), off, len -> to (ino), to_off: shared extents; result value = bytes cloned (less at
-			     * the source's end) */
-	OP_STORED = 40,  /* chunks: id and the stores that now have it */
-	OP_DEFICIT = 41, /* chunks: id and the stores that lack it and nobody is sending */
-	OP_REAP = 42,    /* ino: an orphan that nobody holds; frees its extents. saw = the slot of its orphan row; 0: whatever */
-	OP_HOLD = 43,    /* ino: an orphan that somebody holds: its grace begins anew */
+	OP_REMOVEXATTR = 22, /* ino, name */
+
+	/* Contents. */
+	OP_WRITE = 30,      /* ino, extents (rising, disjoint), chunks, flags OP_WRITE_*, mtime, size */
+	OP_TRUNCATE = 31,   /* ino, size, mtime, flags OP_WRITE_KILLPRIV */
+	OP_PUNCH = 32,      /* ino, off, len, mtime, flags OP_PUNCH_GROW, OP_WRITE_KILLPRIV: a hole */
+	OP_CLONE = 33,      /* ino (from), off, len -> to (ino), to_off, mtime: shared extents;
+			     * result value = bytes cloned, less where the source ends */
+
+	/* Copies, and inodes without a name. */
+	OP_STORED = 40,     /* chunks: id and the stores that now have it */
+	OP_DEFICIT = 41,    /* chunks: id and the stores that lack it and nobody is sending */
+	OP_REAP = 42,       /* ino: an orphan that nobody holds; frees its extents. saw = the slot of its
+			     * orphan row; 0: whatever */
+	OP_HOLD = 43,       /* ino: an orphan that somebody holds: its grace begins anew */
 };
 
 #define SAW_ANYTHING UINT64_MAX
@@ -53,9 +66,9 @@ enum op_kind { /* numbers are part of the format */
 #define OP_XATTR_REPLACE 2u
 /* Offsets of extents are absolute, but for APPEND. */
 #define OP_WRITE_REPLACE 1u  /* O_TRUNC: the new contents replace the old in this one step */
-#define OP_WRITE_APPEND 2u   /* extents are relative to the size at apply; result value = that size. Not with SIZE */
+#define OP_WRITE_APPEND 2u   /* to the size at apply, which is the result's value; not with SIZE */
 #define OP_WRITE_KEEP_MTIME 4u
-#define OP_WRITE_SIZE 8u     /* set the size to `size` even if smaller than extents say (else: size = max(old, end)) */
+#define OP_WRITE_SIZE 8u     /* the size becomes `size`, whatever the extents say; else max(old, end) */
 #define OP_WRITE_KILLPRIV 16u /* clears setuid, and setgid where the group may execute */
 #define OP_PUNCH_GROW 1u     /* the size becomes off + len if it was less (zero range) */
 
@@ -68,9 +81,9 @@ struct op_extent {
 	struct extent_row row;
 };
 /*
- * WRITE names every chunk that its extents refer to and that may not be known yet: a chunk shared by
- * several files (a pack) is named in full by each of their WRITEs, since none may rely on another.
- * STORED and DEFICIT: id and stores only.
+ * WRITE names every chunk that its extents refer to and that may not be known yet: a chunk shared
+ * by several files (a pack) is named in full by each of their WRITEs, since none may rely on
+ * another. STORED and DEFICIT: id and stores only.
  */
 struct op_chunk {
 	uint8_t id[CHUNK_ID_SIZE];
@@ -101,11 +114,17 @@ struct op {
 	size_t n_chunks;
 };
 
-/* Appends. Fields that the kind does not have are left out. -EINVAL: flags, sizes or an order that the kind does not allow. */
+/*
+ * Appends. Fields that the kind does not have are left out. -EINVAL: flags, sizes or an order that
+ * the kind does not allow.
+ */
 must_check int op_encode(const struct op *op, struct buf *ret);
 /* What op_encode would refuse with -EINVAL, and op_decode as -EBADMSG. */
 bool op_valid(const struct op *op);
-/* Decodes one operation; extents and chunks are allocated in *ret (op_release). -EBADMSG, -ENOMEM; OP_UNKNOWN_KIND. */
+/*
+ * Decodes one operation; extents and chunks are allocated in *ret (op_release). -EBADMSG, -ENOMEM;
+ * OP_UNKNOWN_KIND.
+ */
 enum op_cond { OP_UNKNOWN_KIND = 1 };
 must_check int op_decode(struct span s, struct op *ret);
 void op_release(struct op *op);
@@ -126,5 +145,5 @@ must_check int volume_format_decode(struct span s, struct volume_format *ret); /
 
 struct result {
 	int error;      /* 0 or -errno: the POSIX answer */
-	uint64_t value; /* inode made, found (EEXIST of CREATE, MKDIR, SYMLINK, LINK), moved or removed; else as the kind says */
+	uint64_t value; /* the inode made, moved, removed or in the way (-EEXIST); or as the kind says */
 };

@@ -68,22 +68,26 @@ int orphan_store(struct view *v, uint64_t ino, const struct orphan_row *row)
 	return r ? r : view_put(v, COL_ORPHAN, ino_key(ino, space), buf_span(&bytes));
 }
 
-int mount_load(struct view *v, const uint8_t incarnation[INCARNATION_SIZE], struct mount_row *ret, struct buf *ret_bytes)
+int mount_load(struct view *v, const uint8_t incarnation[INCARNATION_SIZE], struct mount_row *ret,
+	       struct buf *ret_bytes)
 {
 	const int r = view_get(v, COL_MOUNT, span_of(incarnation, INCARNATION_SIZE), ret_bytes);
 
 	return r ? r : mount_row_decode(buf_span(ret_bytes), ret);
 }
 
-int mount_store(struct view *v, const uint8_t incarnation[INCARNATION_SIZE], const struct mount_row *row)
+int mount_store(struct view *v, const uint8_t incarnation[INCARNATION_SIZE],
+		const struct mount_row *row)
 {
 	_cleanup_buf_ struct buf bytes = BUF_INIT(ROW_MAX);
 	const int r = mount_row_encode(row, &bytes);
 
-	return r ? r : view_put(v, COL_MOUNT, span_of(incarnation, INCARNATION_SIZE), buf_span(&bytes));
+	return r ? r
+		 : view_put(v, COL_MOUNT, span_of(incarnation, INCARNATION_SIZE), buf_span(&bytes));
 }
 
-int result_load(struct view *v, const uint8_t incarnation[INCARNATION_SIZE], uint64_t number, struct result_row *ret)
+int result_load(struct view *v, const uint8_t incarnation[INCARNATION_SIZE], uint64_t number,
+		struct result_row *ret)
 {
 	_cleanup_buf_ struct buf bytes = BUF_INIT(ROW_MAX);
 	uint8_t space[RESULT_KEY_SIZE];
@@ -92,13 +96,16 @@ int result_load(struct view *v, const uint8_t incarnation[INCARNATION_SIZE], uin
 	return r ? r : result_row_decode(buf_span(&bytes), ret);
 }
 
-int result_store(struct view *v, const uint8_t incarnation[INCARNATION_SIZE], uint64_t number, const struct result_row *row)
+int result_store(struct view *v, const uint8_t incarnation[INCARNATION_SIZE], uint64_t number,
+		 const struct result_row *row)
 {
 	_cleanup_buf_ struct buf bytes = BUF_INIT(ROW_MAX);
 	uint8_t space[RESULT_KEY_SIZE];
 	const int r = result_row_encode(row, &bytes);
 
-	return r ? r : view_put(v, COL_RESULT, result_key(incarnation, number, space), buf_span(&bytes));
+	return r ? r
+		 : view_put(v, COL_RESULT, result_key(incarnation, number, space),
+			    buf_span(&bytes));
 }
 
 int volume_load(struct view *v, struct volume_row *ret, struct buf *ret_bytes)

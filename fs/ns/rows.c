@@ -4,17 +4,17 @@
 #include <sys/stat.h>
 
 const char *const column_names[] = {
-	[COL_META] = "meta",	   [COL_INODE] = "inode",     [COL_DENTRY] = "dentry",
-	[COL_EXTENT] = "extent",   [COL_CHUNK] = "chunk",     [COL_ORPHAN] = "orphan",
-	[COL_MOUNT] = "mount",	   [COL_XATTR] = "xattr",     [COL_STORE] = "store",
-	[COL_KEYSLOT] = "keyslot", [COL_ATTACH] = "attach",   [COL_POLICY] = "policy",
-	[COL_PROJECT] = "project", [COL_VOLUME] = "volume",   [COL_DEFICIT] = "deficit",
-	[COL_RESULT] = "result",   [COL_BLOCK] = "block",     [COL_COUNT] = NULL,
+	[COL_META] = "meta",	   [COL_INODE] = "inode",   [COL_DENTRY] = "dentry",
+	[COL_EXTENT] = "extent",   [COL_CHUNK] = "chunk",   [COL_ORPHAN] = "orphan",
+	[COL_MOUNT] = "mount",	   [COL_XATTR] = "xattr",   [COL_STORE] = "store",
+	[COL_KEYSLOT] = "keyslot", [COL_ATTACH] = "attach", [COL_POLICY] = "policy",
+	[COL_PROJECT] = "project", [COL_VOLUME] = "volume", [COL_DEFICIT] = "deficit",
+	[COL_RESULT] = "result",   [COL_BLOCK] = "block",   [COL_COUNT] = NULL,
 };
 
 /* Limits of the spans in rows; a longer one is no row. */
 #define LABEL_MAX 255
-#define URL_MAX 4096
+#define URL_MAX	  4096
 #define ERROR_MAX 4095
 
 /* Initialisers are evaluated in any order; so decoders read field by field. */

@@ -9,9 +9,9 @@
 
 /* Order and numbers are part of the format. */
 enum column {
-	COL_META = 0,   /* this machine's bookkeeping of ns/: applied slot, hashes. NOT in the state hash */
+	COL_META = 0,   /* this machine's own: applied slot, hashes. NOT in the state hash */
 	COL_INODE,      /* be64 inode -> struct inode_row */
-	COL_DENTRY,     /* be64 parent, be64 60-bit hash -> the entries with that hash: a bucket (dentry.h) */
+	COL_DENTRY,     /* be64 parent, be64 hash -> its entries: a bucket (dentry.h) */
 	COL_EXTENT,     /* be64 inode, be64 offset of its LAST byte -> struct extent_row */
 	COL_CHUNK,      /* chunk id -> struct chunk_row */
 	COL_ORPHAN,     /* be64 inode -> struct orphan_row */
@@ -23,9 +23,9 @@ enum column {
 	COL_POLICY,     /* be32 number -> opaque */
 	COL_PROJECT,    /* be32 number -> opaque */
 	COL_VOLUME,     /* "" -> struct volume_row; "t" -> struct totals_row */
-	COL_DEFICIT,    /* chunk id, u8 store -> nothing: a copy that should exist and does not, and nobody alive is making it */
-	COL_RESULT,     /* incarnation, u8 number of the operation mod MOUNT_RESULTS -> struct result_row */
-	COL_BLOCK,      /* be32 number of a block of inode numbers -> the incarnation that it was given to */
+	COL_DEFICIT,    /* chunk id, u8 store -> nothing: a copy that is wanted and nobody is making */
+	COL_RESULT,     /* incarnation, u8 operation mod MOUNT_RESULTS -> struct result_row */
+	COL_BLOCK,      /* be32 block of inode numbers -> the incarnation that it was given to */
 	COL_COUNT,
 };
 extern const char *const column_names[]; /* NULL-terminated, for kv_open */
@@ -74,7 +74,7 @@ struct extent_row {
 	uint8_t chunk[CHUNK_ID_SIZE]; /* EXTENT_CHUNK */
 	uint32_t chunk_offset;        /* EXTENT_CHUNK: where in the chunk's plaintext the extent begins */
 	uint64_t foreign_offset;      /* EXTENT_FOREIGN: where in the foreign object it begins */
-	struct span bytes;            /* EXTENT_INLINE: the contents; EXTENT_FOREIGN: reference; borrowed */
+	struct span bytes;            /* EXTENT_INLINE: contents; EXTENT_FOREIGN: reference; borrowed */
 };
 must_check int extent_row_encode(const struct extent_row *r, struct buf *ret);
 must_check int extent_row_decode(struct span s, struct extent_row *ret);
@@ -105,7 +105,7 @@ must_check int orphan_row_decode(struct span s, struct orphan_row *ret);
 enum mount_status { MOUNT_MOUNTED = 1, MOUNT_UNMOUNTED, MOUNT_FENCED };
 #define MOUNT_RESULTS 64
 struct mount_row {
-	uint32_t number;          /* its first block of inode numbers, and the author in its chunk ids; 0: fenced before it mounted */
+	uint32_t number;          /* its first block, and the author in its chunk ids; 0: never mounted */
 	enum mount_status status;
 	uint64_t last;            /* last operation number evaluated */
 	uint64_t slot;            /* of its last status change */

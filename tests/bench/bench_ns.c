@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the state machine does in a second, as a mount uses it: each operation is applied early for its
- * answer, and again in its record with its state hash, which is then committed (not synced).
+ * What the state machine does in a second, as a mount uses it: each operation is applied early for
+ * its answer, and again in its record with its state hash, which is then committed (not synced).
  *
  *   bench_ns [operations]   each phase on memory and on RocksDB
  */
@@ -13,7 +13,7 @@
 #include "fs/ns/lookup.h"
 #include "tests/lib/tmpdir.h"
 
-#define RECORD_OPS 500
+#define RECORD_OPS  500
 #define CHUNK_BYTES 4096
 
 struct bench {
@@ -88,13 +88,17 @@ static void submit(struct bench *b, struct op op)
 static void format(struct bench *b)
 {
 	_cleanup_buf_ struct buf value = BUF_INIT(ROW_MAX);
-	const struct volume_format f = { .level = 1, .epoch = 1, .key_epoch = 1, .name = SPAN_LITERAL("bench") };
+	const struct volume_format f = {
+		.level = 1, .epoch = 1, .key_epoch = 1, .name = SPAN_LITERAL("bench")
+	};
 	struct op op = { .kind = OP_FORMAT, .mode = 0755 };
 
 	check(volume_format_encode(&f, &value), "volume_format_encode");
 	op.value = buf_span(&value);
 	run(b, &op);
-	op = (struct op){ .kind = OP_MOUNT, .number = ++b->number, .name = SPAN_LITERAL("bench"),
+	op = (struct op){ .kind = OP_MOUNT,
+			  .number = ++b->number,
+			  .name = SPAN_LITERAL("bench"),
 			  .value = span_of(b->ctx.incarnation, INCARNATION_SIZE) };
 	b->ctx.slot = 1;
 	run(b, &op);
@@ -110,7 +114,10 @@ static struct span name_of(struct bench *b, uint64_t i)
 
 static void do_create(struct bench *b, uint64_t i)
 {
-	submit(b, (struct op){ .kind = OP_CREATE, .parent = ROOT_INO, .name = name_of(b, i), .mode = S_IFREG | 0644,
+	submit(b, (struct op){ .kind = OP_CREATE,
+			       .parent = ROOT_INO,
+			       .name = name_of(b, i),
+			       .mode = S_IFREG | 0644,
 			       .ino = (1ull << INO_BLOCK_BITS) + 1 + i });
 }
 
@@ -126,7 +133,8 @@ static void do_lookup(struct bench *b, uint64_t i)
 
 static void do_miss(struct bench *b, uint64_t i)
 {
-	check(ns_lookup(b->view, ROOT_INO, name_of(b, i + (1u << 30)), NULL, NULL) - NS_MISSING, "ns_lookup");
+	check(ns_lookup(b->view, ROOT_INO, name_of(b, i + (1u << 30)), NULL, NULL) - NS_MISSING,
+	      "ns_lookup");
 }
 
 static void do_write(struct bench *b, uint64_t i)
@@ -138,8 +146,12 @@ static void do_write(struct bench *b, uint64_t i)
 	memcpy(c->id + 4, &i, sizeof(i));
 	*e = (struct op_extent){ .row = { .kind = EXTENT_CHUNK, .length = CHUNK_BYTES } };
 	memcpy(e->row.chunk, c->id, CHUNK_ID_SIZE);
-	submit(b, (struct op){ .kind = OP_WRITE, .ino = (1ull << INO_BLOCK_BITS) + 1 + i, .extents = e, .n_extents = 1,
-			       .chunks = c, .n_chunks = 1 });
+	submit(b, (struct op){ .kind = OP_WRITE,
+			       .ino = (1ull << INO_BLOCK_BITS) + 1 + i,
+			       .extents = e,
+			       .n_extents = 1,
+			       .chunks = c,
+			       .n_chunks = 1 });
 }
 
 /* One file grows chunk by chunk. */
@@ -153,15 +165,24 @@ static void do_append(struct bench *b, uint64_t i)
 	memcpy(c->id + 4, &i, sizeof(i));
 	*e = (struct op_extent){ .row = { .kind = EXTENT_CHUNK, .length = CHUNK_BYTES } };
 	memcpy(e->row.chunk, c->id, CHUNK_ID_SIZE);
-	submit(b, (struct op){ .kind = OP_WRITE, .flags = OP_WRITE_APPEND, .ino = (1ull << INO_BLOCK_BITS) + 1,
-			       .extents = e, .n_extents = 1, .chunks = c, .n_chunks = 1 });
+	submit(b, (struct op){ .kind = OP_WRITE,
+			       .flags = OP_WRITE_APPEND,
+			       .ino = (1ull << INO_BLOCK_BITS) + 1,
+			       .extents = e,
+			       .n_extents = 1,
+			       .chunks = c,
+			       .n_chunks = 1 });
 }
 
 /* The new name stands behind the old one, in the same slot's space. */
 static void do_rename(struct bench *b, uint64_t i)
 {
-	struct op op = { .kind = OP_RENAME, .parent = ROOT_INO, .to_parent = ROOT_INO, .saw = SAW_ANYTHING,
-			 .saw_to = SAW_ANYTHING, .name = name_of(b, i) };
+	struct op op = { .kind = OP_RENAME,
+			 .parent = ROOT_INO,
+			 .to_parent = ROOT_INO,
+			 .saw = SAW_ANYTHING,
+			 .saw_to = SAW_ANYTHING,
+			 .name = name_of(b, i) };
 	char *to = b->names[b->n] + sizeof(b->names[0]) / 2;
 
 	snprintf(to, sizeof(b->names[0]) / 2, "f%llu", (unsigned long long)i);
@@ -172,7 +193,9 @@ static void do_rename(struct bench *b, uint64_t i)
 static void do_unlink(struct bench *b, uint64_t i)
 {
 	snprintf(b->names[b->n], sizeof(b->names[0]), "f%llu", (unsigned long long)i);
-	submit(b, (struct op){ .kind = OP_UNLINK, .parent = ROOT_INO, .name = span_str(b->names[b->n]),
+	submit(b, (struct op){ .kind = OP_UNLINK,
+			       .parent = ROOT_INO,
+			       .name = span_str(b->names[b->n]),
 			       .saw = SAW_ANYTHING });
 }
 
@@ -182,7 +205,8 @@ static int count_entry(struct span name, uint64_t ino, uint32_t type, uint64_t c
 	return 0;
 }
 
-static void phase(struct bench *b, const char *name, uint64_t n, void (*one)(struct bench *, uint64_t))
+static void phase(struct bench *b, const char *name, uint64_t n,
+		  void (*one)(struct bench *, uint64_t))
 {
 	const uint64_t begin = clock_now();
 	double seconds;
@@ -193,9 +217,10 @@ static void phase(struct bench *b, const char *name, uint64_t n, void (*one)(str
 	if (b->n)
 		flush(b);
 	seconds = (double)(clock_now() - begin) / NS_PER_S;
-	printf("  %-14s %9.0f /s   early %5.1f us, in the record %5.1f us, hash and commit %5.1f us\n", name,
-	       (double)n / seconds, (double)b->early_ns / 1e3 / (double)n, (double)b->record_ns / 1e3 / (double)n,
-	       (double)b->commit_ns / 1e3 / (double)n);
+	printf("  %-14s %9.0f /s   early %5.1f us, in the record %5.1f us, hash and commit %5.1f "
+	       "us\n",
+	       name, (double)n / seconds, (double)b->early_ns / 1e3 / (double)n,
+	       (double)b->record_ns / 1e3 / (double)n, (double)b->commit_ns / 1e3 / (double)n);
 }
 
 static void bench(const char *name, struct kv *kv, uint64_t n)
@@ -216,7 +241,8 @@ static void bench(const char *name, struct kv *kv, uint64_t n)
 	phase(b, "lookup, none", n, do_miss);
 	begin = clock_now();
 	check(ns_readdir(b->view, ROOT_INO, 0, count_entry, &entries), "ns_readdir");
-	printf("  %-14s %9.0f /s   entries\n", "readdir", (double)entries * NS_PER_S / (double)(clock_now() - begin));
+	printf("  %-14s %9.0f /s   entries\n", "readdir",
+	       (double)entries * NS_PER_S / (double)(clock_now() - begin));
 	phase(b, "write", n, do_write);
 	phase(b, "append", n, do_append);
 	phase(b, "rename", n, do_rename);

@@ -51,8 +51,8 @@ void model_copy(const struct model *from, struct model *ret)
 	ret->entries = copy(from->entries, from->n_entries, sizeof(*from->entries));
 	ret->chunks = copy(from->chunks, from->n_chunks, sizeof(*from->chunks));
 	for (size_t i = 0; i < ret->n_nodes; i++)
-		ret->nodes[i].cells = copy(from->nodes[i].cells, from->nodes[i].size,
-					   sizeof(struct model_cell));
+		ret->nodes[i].cells =
+			copy(from->nodes[i].cells, from->nodes[i].size, sizeof(struct model_cell));
 }
 
 void model_release(struct model *m)
@@ -75,7 +75,8 @@ struct model_node *model_node(const struct model *m, uint64_t ino)
 struct model_entry *model_find(const struct model *m, uint64_t parent, struct span name)
 {
 	for (size_t i = 0; i < m->n_entries; i++)
-		if (m->entries[i].parent == parent && span_equal(span_str(m->entries[i].name), name))
+		if (m->entries[i].parent == parent &&
+		    span_equal(span_str(m->entries[i].name), name))
 			return &m->entries[i];
 	return NULL;
 }
@@ -190,7 +191,8 @@ static void drop_entry(struct model *m, struct model_entry *e)
 }
 
 /* After a name of it went. */
-static void lose_name(struct model *m, uint64_t ino, const struct apply_context *ctx, const struct op *op)
+static void lose_name(struct model *m, uint64_t ino, const struct apply_context *ctx,
+		      const struct op *op)
 {
 	struct model_node *n = model_node(m, ino);
 
@@ -229,8 +231,8 @@ static int check_free_name(struct model *m, const struct op *op, uint64_t *ret_v
 	return EEXIST;
 }
 
-static int make(struct model *m, const struct apply_context *ctx, const struct op *op, uint32_t mode,
-		uint64_t *ret_value)
+static int make(struct model *m, const struct apply_context *ctx, const struct op *op,
+		uint32_t mode, uint64_t *ret_value)
 {
 	struct model_node *n, *dir;
 	int r = check_free_name(m, op, ret_value);
@@ -275,8 +277,8 @@ static int link_name(struct model *m, const struct op *op, uint64_t *ret_value)
 	return 0;
 }
 
-static int remove_name(struct model *m, const struct apply_context *ctx, const struct op *op, bool dir,
-		       uint64_t *ret_value)
+static int remove_name(struct model *m, const struct apply_context *ctx, const struct op *op,
+		       bool dir, uint64_t *ret_value)
 {
 	struct model_entry *e;
 	uint64_t ino;
@@ -336,7 +338,8 @@ static int check_rename(const struct model *m, const struct op *op, const struct
 	return is_dir(m, to->ino) && model_children(m, to->ino) ? ENOTEMPTY : 0;
 }
 
-static int rename_name(struct model *m, const struct apply_context *ctx, const struct op *op, uint64_t *ret_value)
+static int rename_name(struct model *m, const struct apply_context *ctx, const struct op *op,
+		       uint64_t *ret_value)
 {
 	struct model_entry *from, *to;
 	uint64_t moved, other;
@@ -485,7 +488,8 @@ static uint64_t give_block(struct model *m, const struct model_mount *x)
 	return m->next_block++;
 }
 
-static int fence(struct model *m, const struct apply_context *ctx, const struct op *op, uint64_t *ret_value)
+static int fence(struct model *m, const struct apply_context *ctx, const struct op *op,
+		 uint64_t *ret_value)
 {
 	struct model_mount *x = model_mount(m, op->value.data);
 
@@ -498,7 +502,8 @@ static int fence(struct model *m, const struct apply_context *ctx, const struct 
 	return 0;
 }
 
-static int run(struct model *m, const struct apply_context *ctx, const struct op *op, uint64_t *ret_value)
+static int run(struct model *m, const struct apply_context *ctx, const struct op *op,
+	       uint64_t *ret_value)
 {
 	switch (op->kind) {
 	case OP_CREATE:
@@ -546,7 +551,8 @@ static int run(struct model *m, const struct apply_context *ctx, const struct op
 	}
 }
 
-static void mount_new(struct model *m, const struct apply_context *ctx, const struct op *op, struct result *ret)
+static void mount_new(struct model *m, const struct apply_context *ctx, const struct op *op,
+		      struct result *ret)
 {
 	struct model_mount *x = &m->mounts[m->n_mounts++];
 
@@ -558,7 +564,8 @@ static void mount_new(struct model *m, const struct apply_context *ctx, const st
 	x->results[op->number % MOUNT_RESULTS] = *ret;
 }
 
-void model_apply(struct model *m, const struct apply_context *ctx, const struct op *op, struct result *ret)
+void model_apply(struct model *m, const struct apply_context *ctx, const struct op *op,
+		 struct result *ret)
 {
 	struct model_mount *x = model_mount(m, ctx->incarnation);
 	uint64_t value = 0;

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The namespace as plain as it can be, for comparison with fs/ns: flat arrays, contents byte by byte,
- * and nothing kept that can be counted (links, children, live bytes, totals are). It shares no code with
- * what it checks but the struct of an operation.
+ * The namespace as plain as it can be, for comparison with fs/ns: flat arrays, contents byte by
+ * byte, and nothing kept that can be counted (links, children, live bytes, totals are). It shares
+ * no code with what it checks but the struct of an operation.
  */
 #include "fs/ns/op.h"
 #include "fs/ns/apply.h"
 
 #define MODEL_MOUNTS 16
 #define MODEL_XATTRS 4
-#define MODEL_NAME 300
+#define MODEL_NAME   300
 
 /* A byte of a file. chunk: index + 1 of the chunk it is in; 0: inline. */
 struct model_cell {
@@ -75,7 +75,8 @@ void model_copy(const struct model *from, struct model *ret); /* ret is not init
 void model_release(struct model *m);
 
 /* As apply(). */
-void model_apply(struct model *m, const struct apply_context *ctx, const struct op *op, struct result *ret);
+void model_apply(struct model *m, const struct apply_context *ctx, const struct op *op,
+		 struct result *ret);
 
 struct model_node *model_node(const struct model *m, uint64_t ino);
 struct model_entry *model_find(const struct model *m, uint64_t parent, struct span name);
@@ -90,7 +91,8 @@ uint64_t model_bytes(const struct model_node *n);
 uint8_t model_pattern(const uint8_t *id, uint64_t offset);
 
 /* Contents: 0 or a POSIX errno. */
-int model_write(struct model *m, const struct apply_context *ctx, const struct op *op, uint64_t *ret_value);
+int model_write(struct model *m, const struct apply_context *ctx, const struct op *op,
+		uint64_t *ret_value);
 int model_truncate(struct model *m, const struct op *op);
 int model_punch(struct model *m, const struct op *op);
 int model_clone(struct model *m, const struct op *op, uint64_t *ret_value);

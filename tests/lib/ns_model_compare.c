@@ -29,7 +29,10 @@ struct contents {
 	bool any;
 };
 
-/* Extents are in order, disjoint, within the size, joined where they can be, and say what the cells say. */
+/*
+ * Extents are in order, disjoint, within the size, joined where they can be, and say what the cells
+ * say.
+ */
 static int compare_extent(uint64_t offset, const struct extent_row *row, void *arg)
 {
 	struct contents *c = arg;
@@ -69,7 +72,8 @@ static void compare_contents(const struct model *m, struct view *v, const struct
 		assert_false(n->cells[b].allocated);
 }
 
-static void compare_row(const struct model *m, const struct model_node *n, const struct inode_row *row)
+static void compare_row(const struct model *m, const struct model_node *n,
+			const struct inode_row *row)
 {
 	const bool dir = S_ISDIR(n->mode);
 
@@ -166,7 +170,9 @@ static void compare_entries(const struct model *m, struct view *v)
 	for (size_t i = 0; i < m->n_entries; i++) {
 		uint64_t ino;
 
-		assert_int_equal(ns_lookup(v, m->entries[i].parent, span_str(m->entries[i].name), &ino, NULL), 0);
+		assert_int_equal(ns_lookup(v, m->entries[i].parent, span_str(m->entries[i].name),
+					   &ino, NULL),
+				 0);
 		assert_int_equal(ino, m->entries[i].ino);
 	}
 }

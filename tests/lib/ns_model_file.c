@@ -7,7 +7,8 @@
 
 uint8_t model_pattern(const uint8_t *id, uint64_t offset)
 {
-	return (uint8_t)(id[CHUNK_ID_SIZE - 1] * 31 + id[CHUNK_ID_SIZE - 2] * 7 + offset * 13 + (offset >> 8) + 1);
+	return (uint8_t)(id[CHUNK_ID_SIZE - 1] * 31 + id[CHUNK_ID_SIZE - 2] * 7 + offset * 13 +
+			 (offset >> 8) + 1);
 }
 
 struct model_chunk *model_chunk(const struct model *m, const uint8_t *id)
@@ -108,7 +109,8 @@ static int check_chunks(const struct model *m, const struct op *op)
 	for (size_t i = 0; i < op->n_chunks; i++) {
 		const struct model_chunk *c = model_chunk(m, op->chunks[i].id);
 
-		if (c && (c->c.length != op->chunks[i].length || memcmp(c->c.salt, op->chunks[i].salt, 16) ||
+		if (c && (c->c.length != op->chunks[i].length ||
+			  memcmp(c->c.salt, op->chunks[i].salt, 16) ||
 			  c->c.key_epoch != op->chunks[i].key_epoch))
 			return EINVAL;
 	}
@@ -142,7 +144,8 @@ static void define(struct model *m, const struct op_chunk *op_chunk, uint64_t sl
 	m->chunks[m->n_chunks++] = (struct model_chunk){ .c = *op_chunk, .born = slot };
 }
 
-static void put_extent(struct model *m, struct model_node *n, uint64_t at, const struct extent_row *row)
+static void put_extent(struct model *m, struct model_node *n, uint64_t at,
+		       const struct extent_row *row)
 {
 	struct model_chunk *c = row->kind == EXTENT_CHUNK ? model_chunk(m, row->chunk) : NULL;
 
@@ -160,7 +163,8 @@ static void put_extent(struct model *m, struct model_node *n, uint64_t at, const
 	}
 }
 
-int model_write(struct model *m, const struct apply_context *ctx, const struct op *op, uint64_t *ret_value)
+int model_write(struct model *m, const struct apply_context *ctx, const struct op *op,
+		uint64_t *ret_value)
 {
 	struct model_node *n;
 	uint64_t base = 0;

@@ -51,7 +51,8 @@ static uint64_t any_ino(struct random *r, const struct model *m, uint32_t type)
 }
 
 /* A place where there may be something, or one where there is. */
-static void any_place(struct random *r, const struct model *m, bool taken, uint64_t *ret_parent, char *ret_name)
+static void any_place(struct random *r, const struct model *m, bool taken, uint64_t *ret_parent,
+		      char *ret_name)
 {
 	any_name(r, ret_name);
 	*ret_parent = any_ino(r, m, S_IFDIR);
@@ -79,13 +80,15 @@ static uint64_t any_time(struct random *r)
 
 static void random_create(struct random *r, struct op *op)
 {
-	static const uint32_t types[] = { S_IFREG, S_IFREG, S_IFREG, S_IFREG, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK };
+	static const uint32_t types[] = { S_IFREG, S_IFREG,  S_IFREG, S_IFREG,
+					  S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK };
 
 	op->mode = types[draw(r, ARRAY_SIZE(types))] | draw(r, 010000);
 	op->rdev = draw(r, 1000);
 }
 
-static void random_rename(struct random *r, const struct model *m, struct op *op, struct random_space *space)
+static void random_rename(struct random *r, const struct model *m, struct op *op,
+			  struct random_space *space)
 {
 	any_place(r, m, chance(r, 50), &op->to_parent, space->to_name);
 	op->to_name = span_str(space->to_name);
@@ -104,7 +107,8 @@ static void random_attributes(struct random *r, const struct model *m, struct op
 	op->atime_ns = draw(r, 1000000);
 }
 
-static void random_xattr(struct random *r, const struct model *m, struct op *op, struct random_space *space)
+static void random_xattr(struct random *r, const struct model *m, struct op *op,
+			 struct random_space *space)
 {
 	op->ino = any_ino(r, m, 0);
 	snprintf(space->name, MODEL_NAME, "user.%u", draw(r, MODEL_XATTRS));
@@ -116,7 +120,9 @@ static void random_xattr(struct random *r, const struct model *m, struct op *op,
 
 static struct op_chunk new_chunk(struct random *r, uint32_t block)
 {
-	struct op_chunk c = { .length = 1 + draw(r, SMALL), .key_epoch = 1, .stores = draw(r, 8), .want = 7 };
+	struct op_chunk c = {
+		.length = 1 + draw(r, SMALL), .key_epoch = 1, .stores = draw(r, 8), .want = 7
+	};
 
 	c.id[3] = (uint8_t)block;
 	r->next_chunk++;
@@ -132,7 +138,9 @@ static void random_inline(struct random *r, struct op_extent *e, char *text)
 
 	for (uint32_t i = 0; i < len; i++)
 		text[i] = (char)draw(r, 256);
-	e->row = (struct extent_row){ .kind = EXTENT_INLINE, .length = len, .bytes = span_of(text, len) };
+	e->row = (struct extent_row){ .kind = EXTENT_INLINE,
+				      .length = len,
+				      .bytes = span_of(text, len) };
 }
 
 /* A part of a new chunk, or of one that is known: named again (a pack) or not. */
@@ -201,11 +209,13 @@ static void random_range(struct random *r, const struct model *m, struct op *op)
 	op->mtime_ns = chance(r, 50) ? 0 : any_time(r);
 }
 
-static void random_copies(struct random *r, const struct model *m, struct op *op, struct random_space *space)
+static void random_copies(struct random *r, const struct model *m, struct op *op,
+			  struct random_space *space)
 {
 	op->n_chunks = 1;
 	op->chunks = space->chunks;
-	space->chunks[0] = m->n_chunks ? m->chunks[draw(r, (uint32_t)m->n_chunks)].c : new_chunk(r, 1);
+	space->chunks[0] =
+		m->n_chunks ? m->chunks[draw(r, (uint32_t)m->n_chunks)].c : new_chunk(r, 1);
 	space->chunks[0].stores = draw(r, 8);
 }
 
@@ -222,13 +232,16 @@ static void random_orphan(struct random *r, const struct model *m, struct op *op
 	}
 }
 
-struct op random_op(struct random *r, const struct model *m, uint32_t block, struct random_space *space)
+struct op random_op(struct random *r, const struct model *m, uint32_t block,
+		    struct random_space *space)
 {
 	static const enum op_kind kinds[] = {
-		OP_CREATE, OP_CREATE, OP_CREATE, OP_MKDIR, OP_MKDIR, OP_SYMLINK, OP_LINK, OP_LINK,
-		OP_UNLINK, OP_UNLINK, OP_RMDIR, OP_RENAME, OP_RENAME, OP_RENAME, OP_RENAME, OP_SETATTR,
-		OP_SETXATTR, OP_REMOVEXATTR, OP_WRITE, OP_WRITE, OP_WRITE, OP_WRITE, OP_WRITE, OP_TRUNCATE,
-		OP_PUNCH, OP_CLONE, OP_CLONE, OP_STORED, OP_DEFICIT, OP_REAP, OP_REAP, OP_HOLD,
+		OP_CREATE, OP_CREATE, OP_CREATE, OP_MKDIR,   OP_MKDIR,	  OP_SYMLINK,
+		OP_LINK,   OP_LINK,   OP_UNLINK, OP_UNLINK,  OP_RMDIR,	  OP_RENAME,
+		OP_RENAME, OP_RENAME, OP_RENAME, OP_SETATTR, OP_SETXATTR, OP_REMOVEXATTR,
+		OP_WRITE,  OP_WRITE,  OP_WRITE,	 OP_WRITE,   OP_WRITE,	  OP_TRUNCATE,
+		OP_PUNCH,  OP_CLONE,  OP_CLONE,	 OP_STORED,  OP_DEFICIT,  OP_REAP,
+		OP_REAP,   OP_HOLD,
 	};
 	struct op op = { .kind = kinds[draw(r, ARRAY_SIZE(kinds))] };
 	const bool taken = op.kind == OP_UNLINK || op.kind == OP_RMDIR || op.kind == OP_RENAME;

@@ -25,5 +25,9 @@ struct random_space {
 	struct op_chunk chunks[RANDOM_EXTENTS];
 };
 
-/* One of the kinds from OP_CREATE on, by a mount whose block of inode numbers is given; number is left to the caller. */
-struct op random_op(struct random *r, const struct model *m, uint32_t block, struct random_space *space);
+/*
+ * One of the kinds from OP_CREATE on, by a mount whose block of inode numbers is given; number is
+ * left to the caller.
+ */
+struct op random_op(struct random *r, const struct model *m, uint32_t block,
+		    struct random_space *space);

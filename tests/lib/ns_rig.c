@@ -126,10 +126,11 @@ void rig_open_on(struct rig *r, struct kv *kv)
 	}
 	r->slot = volume.next_mount;
 	r->incarnation[0] = (uint8_t)volume.next_mount;
-	assert_int_equal(rig_apply(r, (struct op){ .kind = OP_MOUNT,
-						   .name = SPAN_LITERAL("host"),
-						   .value = span_of(r->incarnation, INCARNATION_SIZE) }),
-			 0);
+	assert_int_equal(
+		rig_apply(r, (struct op){ .kind = OP_MOUNT,
+					  .name = SPAN_LITERAL("host"),
+					  .value = span_of(r->incarnation, INCARNATION_SIZE) }),
+		0);
 	r->next_ino = (r->res.value << INO_BLOCK_BITS) + 1;
 }
 
@@ -153,7 +154,9 @@ void rig_commit(struct rig *r)
 
 struct op op_at(enum op_kind kind, uint64_t parent, const char *name)
 {
-	return (struct op){ .kind = kind, .parent = parent, .name = span_str(name), .saw = SAW_ANYTHING };
+	return (struct op){
+		.kind = kind, .parent = parent, .name = span_str(name), .saw = SAW_ANYTHING
+	};
 }
 
 struct op op_rename(uint64_t parent, const char *name, uint64_t to_parent, const char *to_name)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * A formatted volume in memory with one mount, for tests of the state machine. Every operation takes the
- * way through its encoding, and one that fails is checked to have changed nothing but its mount's rows.
+ * A formatted volume in memory with one mount, for tests of the state machine. Every operation
+ * takes the way through its encoding, and one that fails is checked to have changed nothing but its
+ * mount's rows.
  */
 #include "fs/ns/apply.h"
 #include "fs/ns/lookup.h"
@@ -11,7 +12,7 @@ struct rig {
 	struct kv *kv;
 	struct view *view;
 	uint8_t incarnation[INCARNATION_SIZE];
-	uint64_t number;   /* of the last operation */
+	uint64_t number; /* of the last operation */
 	uint64_t next_ino;
 	uint64_t slot;
 	uint64_t time_ns;  /* of the last operation; each is a second later */
@@ -19,7 +20,8 @@ struct rig {
 };
 
 void rig_open(struct rig *r); /* on memory */
-void rig_open_on(struct rig *r, struct kv *kv); /* takes the kv, which may be that of an open volume */
+/* Takes the kv, which may be that of an open volume. */
+void rig_open_on(struct rig *r, struct kv *kv);
 void rig_close(struct rig *r);
 
 /* Applies; sets number and time where they are 0. Answers the result's error. */
@@ -44,7 +46,10 @@ struct inode_row rig_inode(struct rig *r, uint64_t ino);
 bool rig_exists(struct rig *r, uint64_t ino);
 struct totals_row rig_totals(struct rig *r);
 
-/* The state that the view shows: like the state hash, but of all layers; the mounts' rows are left out on request. */
+/*
+ * The state that the view shows: like the state hash, but of all layers; the mounts' rows are left
+ * out on request.
+ */
 struct state_hash view_hash(struct view *v, bool with_mounts);
 static inline bool state_hash_equal(struct state_hash a, struct state_hash b)
 {

@@ -188,7 +188,10 @@ static void test_inode_numbers(void **state)
 static void test_setgid(void **state)
 {
 	const uint64_t dir = rig_mkdir(R, ROOT_INO, "dir");
-	const struct op op = { .kind = OP_SETATTR, .ino = dir, .set = OP_SET_MODE | OP_SET_GID, .mode = 02775,
+	const struct op op = { .kind = OP_SETATTR,
+			       .ino = dir,
+			       .set = OP_SET_MODE | OP_SET_GID,
+			       .mode = 02775,
 			       .gid = 555 };
 
 	assert_int_equal(rig_apply(R, op), 0);
@@ -229,8 +232,11 @@ static void test_symlink_keeps_target(void **state)
 	op.ino = rig.next_ino++;
 	op.value = SPAN_LITERAL("../there");
 	assert_int_equal(rig_apply(R, op), 0);
-	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_SETATTR, .ino = op.ino, .set = OP_SET_UID,
-						   .uid = 5 }), 0);
+	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_SETATTR,
+						   .ino = op.ino,
+						   .set = OP_SET_UID,
+						   .uid = 5 }),
+			 0);
 	assert_int_equal(rig_apply(R, op_rename(ROOT_INO, "l", ROOT_INO, "m")), 0);
 	assert_int_equal(ns_inode(rig.view, op.ino, &iv), 0);
 	assert_span_str(iv.row.target, "../there");

@@ -33,7 +33,8 @@ static int move(uint64_t parent, const char *name, uint64_t to_parent, const cha
 	return rig_apply(R, op_rename(parent, name, to_parent, to_name));
 }
 
-static int move_with(uint32_t flags, uint64_t parent, const char *name, uint64_t to_parent, const char *to_name)
+static int move_with(uint32_t flags, uint64_t parent, const char *name, uint64_t to_parent,
+		     const char *to_name)
 {
 	struct op op = op_rename(parent, name, to_parent, to_name);
 
@@ -140,7 +141,8 @@ static void test_noreplace(void **state)
 	assert_int_equal(move_with(OP_RENAME_NOREPLACE, a, "f", a, "s"), -EEXIST);
 	assert_int_equal(move_with(OP_RENAME_NOREPLACE, a, "f", a, "f"), -EEXIST);
 	assert_int_equal(move_with(OP_RENAME_NOREPLACE, a, "f", b, "f"), 0);
-	assert_int_equal(move_with(OP_RENAME_NOREPLACE | OP_RENAME_EXCHANGE, b, "f", b, "f"), -EINVAL);
+	assert_int_equal(move_with(OP_RENAME_NOREPLACE | OP_RENAME_EXCHANGE, b, "f", b, "f"),
+			 -EINVAL);
 }
 
 static void test_exchange(void **state)
@@ -183,10 +185,11 @@ static void test_exchange_directories(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_file),      TEST(test_directory), TEST(test_over_file),
-		TEST(test_refused),   TEST(test_over_directory), TEST(test_into_itself),
-		TEST(test_same),      TEST(test_noreplace), TEST(test_exchange),
-		TEST(test_exchange_directories),
+		TEST(test_file),	   TEST(test_directory),
+		TEST(test_over_file),	   TEST(test_refused),
+		TEST(test_over_directory), TEST(test_into_itself),
+		TEST(test_same),	   TEST(test_noreplace),
+		TEST(test_exchange),	   TEST(test_exchange_directories),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

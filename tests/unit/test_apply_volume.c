@@ -24,8 +24,14 @@ static int close_rig(void **state)
 
 static void test_setattr(void **state)
 {
-	struct op op = { .kind = OP_SETATTR, .ino = f, .set = OP_SET_MODE, .mode = S_IFDIR | 04711, .uid = 5,
-			 .gid = 6, .mtime_ns = 7, .atime_ns = 8 };
+	struct op op = { .kind = OP_SETATTR,
+			 .ino = f,
+			 .set = OP_SET_MODE,
+			 .mode = S_IFDIR | 04711,
+			 .uid = 5,
+			 .gid = 6,
+			 .mtime_ns = 7,
+			 .atime_ns = 8 };
 	struct inode_row row;
 
 	assert_int_equal(rig_apply(R, op), 0);
@@ -50,7 +56,9 @@ static void test_setattr(void **state)
 
 static struct op op_xattr(const char *name, const char *value)
 {
-	return (struct op){ .kind = OP_SETXATTR, .ino = f, .name = span_str(name), .value = span_str(value) };
+	return (struct op){
+		.kind = OP_SETXATTR, .ino = f, .name = span_str(name), .value = span_str(value)
+	};
 }
 
 static void check_xattr(const char *name, const char *value)
@@ -127,7 +135,9 @@ static struct mount_row mount_of(const uint8_t *incarnation)
 
 static struct op op_touch(uint64_t number)
 {
-	return (struct op){ .kind = OP_SETATTR, .number = number, .ino = f, .set = OP_SET_UID, .uid = 3 };
+	return (struct op){
+		.kind = OP_SETATTR, .number = number, .ino = f, .set = OP_SET_UID, .uid = 3
+	};
 }
 
 static void test_at_most_once(void **state)
@@ -170,8 +180,11 @@ static const uint8_t other[INCARNATION_SIZE] = "another mount.";
 
 static int mount_other(uint64_t number)
 {
-	return rig_apply_as(R, other, (struct op){ .kind = OP_MOUNT, .number = number, .name = SPAN_LITERAL("two"),
-						   .value = span_of(other, sizeof(other)) });
+	return rig_apply_as(R, other,
+			    (struct op){ .kind = OP_MOUNT,
+					 .number = number,
+					 .name = SPAN_LITERAL("two"),
+					 .value = span_of(other, sizeof(other)) });
 }
 
 static struct op op_fence(const uint8_t *incarnation)
@@ -186,7 +199,9 @@ static void test_mount(void **state)
 
 	assert_int_equal(first, 1);
 	assert_int_equal(rig_apply_as(R, other, op), APPLY_IGNORED);
-	op = (struct op){ .kind = OP_MOUNT, .number = 1, .value = span_of(rig.incarnation, INCARNATION_SIZE) };
+	op = (struct op){ .kind = OP_MOUNT,
+			  .number = 1,
+			  .value = span_of(rig.incarnation, INCARNATION_SIZE) };
 	assert_int_equal(rig_apply_as(R, other, op), -EINVAL);
 	assert_int_equal(mount_other(40), 0);
 	assert_int_equal(rig.res.value, 2);
@@ -208,8 +223,11 @@ static void test_unmount(void **state)
 	assert_int_equal(ns_result(rig.view, rig.incarnation, rig.number - 1, &res), NS_MISSING);
 	assert_int_equal(rig_apply(R, op_touch(0)), APPLY_IGNORED);
 	assert_int_equal(mount_other(1), 0);
-	assert_int_equal(rig_apply_as(R, other, (struct op){ .kind = OP_FENCE, .number = 2,
-							     .value = span_of(rig.incarnation, 16) }), 0);
+	assert_int_equal(rig_apply_as(R, other,
+				      (struct op){ .kind = OP_FENCE,
+						   .number = 2,
+						   .value = span_of(rig.incarnation, 16) }),
+			 0);
 	assert_int_equal(mount_of(rig.incarnation).status, MOUNT_UNMOUNTED);
 }
 
@@ -223,7 +241,9 @@ static void test_fence(void **state)
 	assert_int_equal(mount_other(8), APPLY_IGNORED);
 	assert_int_equal(rig_apply(R, op_fence(other)), 0);
 	assert_int_equal(rig.res.value, 7);
-	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_FENCE, .value = SPAN_LITERAL("short") }), -EINVAL);
+	assert_int_equal(
+		rig_apply(R, (struct op){ .kind = OP_FENCE, .value = SPAN_LITERAL("short") }),
+		-EINVAL);
 	assert_int_equal(rig_apply(R, op_fence(rig.incarnation)), 0); /* oneself */
 	assert_int_equal(mount_of(rig.incarnation).last, rig.number);
 	assert_int_equal(rig_apply(R, op_touch(0)), APPLY_IGNORED);
@@ -332,10 +352,18 @@ static void test_state_hash(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_setattr),    TEST(test_xattr),   TEST(test_xattr_limits),
-		TEST(test_at_most_once), TEST(test_results), TEST(test_mount),
-		TEST(test_unmount),    TEST(test_fence),   TEST(test_fence_before_mount),
-		TEST(test_format_once), TEST(test_early),  TEST(test_state_hash),
+		TEST(test_setattr),
+		TEST(test_xattr),
+		TEST(test_xattr_limits),
+		TEST(test_at_most_once),
+		TEST(test_results),
+		TEST(test_mount),
+		TEST(test_unmount),
+		TEST(test_fence),
+		TEST(test_fence_before_mount),
+		TEST(test_format_once),
+		TEST(test_early),
+		TEST(test_state_hash),
 		cmocka_unit_test(test_format),
 	};
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The vectors in fs/ns/FORMAT.md are what the code writes, every one of them: lines of four blanks, a
- * label, a colon and hexadecimal digits.
+ * The vectors in fs/ns/FORMAT.md are what the code writes, every one of them: lines of four blanks,
+ * a label, a colon and hexadecimal digits.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include "tests/lib/ns_samples.h"
 
 #define FORMAT_FILE VECTORS_DIR "/../../fs/ns/FORMAT.md"
-#define LABEL_MAX 64
+#define LABEL_MAX   64
 
 static char *page;
 
@@ -103,8 +103,9 @@ static void check_first_row(struct view *v, unsigned column)
 	check_vector(label, buf_span(&b));
 }
 
-static const uint8_t name_key[DENTRY_NAME_KEY_SIZE] = { 0xe0, 0xe0, 0xe0, 0xe0, 0xe0, 0xe0, 0xe0, 0xe0,
-							0xe0, 0xe0, 0xe0, 0xe0, 0xe0, 0xe0, 0xe0, 0xe0 };
+static const uint8_t name_key[DENTRY_NAME_KEY_SIZE] = { 0xe0, 0xe0, 0xe0, 0xe0, 0xe0, 0xe0,
+							0xe0, 0xe0, 0xe0, 0xe0, 0xe0, 0xe0,
+							0xe0, 0xe0, 0xe0, 0xe0 };
 
 static void test_hashes(void **state)
 {
@@ -130,21 +131,32 @@ static void make_rows(struct rig *r)
 	struct op_chunk lacking = sample_chunks[0];
 	const struct op_extent e = { .offset = 4096, .row = sample_extents[1].row };
 
-	assert_int_equal(rig_apply(r, (struct op){ .kind = OP_WRITE, .ino = f, .extents = &e, .n_extents = 1,
-						   .chunks = sample_chunks, .n_chunks = 1 }), 0);
+	assert_int_equal(rig_apply(r, (struct op){ .kind = OP_WRITE,
+						   .ino = f,
+						   .extents = &e,
+						   .n_extents = 1,
+						   .chunks = sample_chunks,
+						   .n_chunks = 1 }),
+			 0);
 	lacking.stores = 2;
-	assert_int_equal(rig_apply(r, (struct op){ .kind = OP_DEFICIT, .chunks = &lacking, .n_chunks = 1 }), 0);
-	assert_int_equal(rig_apply(r, (struct op){ .kind = OP_SETXATTR, .ino = f, .name = SPAN_LITERAL("user.a"),
-						   .value = SPAN_LITERAL("v") }), 0);
+	assert_int_equal(
+		rig_apply(r, (struct op){ .kind = OP_DEFICIT, .chunks = &lacking, .n_chunks = 1 }),
+		0);
+	assert_int_equal(rig_apply(r, (struct op){ .kind = OP_SETXATTR,
+						   .ino = f,
+						   .name = SPAN_LITERAL("user.a"),
+						   .value = SPAN_LITERAL("v") }),
+			 0);
 	assert_int_equal(rig_apply(r, op_at(OP_UNLINK, ROOT_INO, "gone")), 0);
 	assert_int_equal(rig_inode(r, g).nlink, 0);
 }
 
 static void test_rows(void **state)
 {
-	static const enum column columns[] = { COL_INODE, COL_DENTRY, COL_EXTENT, COL_CHUNK, COL_ORPHAN, COL_MOUNT,
-					       COL_XATTR, COL_STORE, COL_KEYSLOT, COL_VOLUME, COL_DEFICIT,
-					       COL_RESULT, COL_BLOCK };
+	static const enum column columns[] = { COL_INODE,   COL_DENTRY, COL_EXTENT,  COL_CHUNK,
+					       COL_ORPHAN,  COL_MOUNT,	COL_XATTR,   COL_STORE,
+					       COL_KEYSLOT, COL_VOLUME, COL_DEFICIT, COL_RESULT,
+					       COL_BLOCK };
 	struct rig r;
 
 	rig_open(&r);

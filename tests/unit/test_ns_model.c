@@ -3,8 +3,10 @@
  * The state machine against a plain model, by several routes that must come to the same state:
  *
  *   plain    each operation alone, committed at once;
- *   records  a record at a time through the overlays, cut, dropped, applied again, with noise on top;
- *   early    a mount that answers before the slot, and whose operations come into it later, after others'.
+ *   records  a record at a time through the overlays, cut, dropped, applied again, with noise on
+ * top;
+ *   early    a mount that answers before the slot, and whose operations come into it later, after
+ * others'.
  *
  * MODEL_SEEDS=N runs N seeds, MODEL_SEED=S begins at S; a failure names its seed.
  */
@@ -17,10 +19,10 @@
 #include "tests/lib/ns_random.h"
 #include "tests/lib/ns_rig.h"
 
-#define RECORDS 30
+#define RECORDS	   30
 #define RECORD_OPS 24
-#define QUEUE_MAX 64
-#define BEGIN_NS (1700000000 * NS_PER_S)
+#define QUEUE_MAX  64
+#define BEGIN_NS   (1700000000 * NS_PER_S)
 
 /* One replica of the state. */
 struct route {
@@ -48,7 +50,7 @@ struct author {
 struct world {
 	uint64_t seed;
 	struct random random;
-	struct model model;  /* committed */
+	struct model model; /* committed */
 	struct route plain, records, early;
 	struct author authors[MODEL_MOUNTS];
 	unsigned n_authors;
@@ -90,7 +92,8 @@ static struct apply_context context_of(const struct world *w, unsigned mount, bo
 	return ctx;
 }
 
-static struct result apply_entry(const struct world *w, struct view *v, const struct entry *e, bool early)
+static struct result apply_entry(const struct world *w, struct view *v, const struct entry *e,
+				 bool early)
 {
 	const struct apply_context ctx = context_of(w, e->mount, early);
 	struct result res;
@@ -102,7 +105,8 @@ static struct result apply_entry(const struct world *w, struct view *v, const st
 	return res;
 }
 
-static struct result model_entry_apply(const struct world *w, struct model *m, const struct entry *e, bool early)
+static struct result model_entry_apply(const struct world *w, struct model *m,
+				       const struct entry *e, bool early)
 {
 	const struct apply_context ctx = context_of(w, e->mount, early);
 	struct result res;
@@ -181,7 +185,10 @@ static void add_to_record(struct world *w, struct entry e)
 static void mount_new(struct world *w)
 {
 	struct author *x = &w->authors[w->n_authors];
-	struct op op = { .kind = OP_MOUNT, .number = 1, .time_ns = w->random.time_ns, .name = SPAN_LITERAL("host") };
+	struct op op = { .kind = OP_MOUNT,
+			 .number = 1,
+			 .time_ns = w->random.time_ns,
+			 .name = SPAN_LITERAL("host") };
 
 	memset(x->incarnation, 0x40 + (int)w->n_authors, INCARNATION_SIZE);
 	op.value = span_of(x->incarnation, INCARNATION_SIZE);
@@ -217,7 +224,10 @@ static void add_other(struct world *w)
 	add_to_record(w, entry_of(mount, &op));
 }
 
-/* Author 0 may have lost the tip: then the record is others' alone, and its own operations come in a later one. */
+/*
+ * Author 0 may have lost the tip: then the record is others' alone, and its own operations come in
+ * a later one.
+ */
 static void compose(struct world *w)
 {
 	const bool tip_lost = chance(&w->random, 30);
@@ -234,7 +244,8 @@ static void compose(struct world *w)
 	if (!tip_lost)
 		w->n_queue = 0;
 	if (w->n_authors < MODEL_MOUNTS && chance(&w->random, 6)) {
-		fence(w, 1 + draw(&w->random, w->n_authors - 1), 1 + draw(&w->random, w->n_authors - 1));
+		fence(w, 1 + draw(&w->random, w->n_authors - 1),
+		      1 + draw(&w->random, w->n_authors - 1));
 		mount_new(w);
 	}
 }
@@ -356,7 +367,9 @@ static void format(struct route *t, uint64_t time_ns)
 {
 	_cleanup_buf_ struct buf value = BUF_INIT(ROW_MAX);
 	const struct apply_context ctx = { .slot = 0 };
-	struct op op = { .kind = OP_FORMAT, .number = 1, .time_ns = time_ns, .uid = 7, .gid = 8, .mode = 0755 };
+	struct op op = {
+		.kind = OP_FORMAT, .number = 1, .time_ns = time_ns, .uid = 7, .gid = 8, .mode = 0755
+	};
 	struct result res;
 
 	rig_format_value(&value);
@@ -405,7 +418,8 @@ static bool finished;
 static int print_seed(void **state)
 {
 	if (!finished)
-		fprintf(stderr, "again with: MODEL_SEEDS=1 MODEL_SEED=%llu\n", (unsigned long long)the_world.seed);
+		fprintf(stderr, "again with: MODEL_SEEDS=1 MODEL_SEED=%llu\n",
+			(unsigned long long)the_world.seed);
 	return 0;
 }
 
@@ -421,9 +435,10 @@ static void test_model(void **state)
 		lost += the_world.lost;
 	}
 	finished = true;
-	fprintf(stderr, "%llu seeds: %llu operations, %llu of them successful, %llu early answers lost\n",
-		(unsigned long long)seeds, (unsigned long long)operations, (unsigned long long)successes,
-		(unsigned long long)lost);
+	fprintf(stderr,
+		"%llu seeds: %llu operations, %llu of them successful, %llu early answers lost\n",
+		(unsigned long long)seeds, (unsigned long long)operations,
+		(unsigned long long)successes, (unsigned long long)lost);
 	if (seeds > 10) { /* a generator that only fails, or never collides, would show nothing */
 		assert_true(successes > operations / 3);
 		assert_true(lost > 0);

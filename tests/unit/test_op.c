@@ -139,9 +139,12 @@ static void test_refused(void **state)
 	check_refused((struct op){ .kind = OP_PUNCH, .flags = 2 });
 	check_refused((struct op){ .kind = OP_SETATTR, .set = 32 });
 	check_refused((struct op){ .kind = OP_MKDIR, .mode = 1 << 16 });
-	check_refused((struct op){ .kind = OP_UNLINK, .name = span_of(long_name, sizeof(long_name)) });
-	check_refused((struct op){ .kind = OP_RENAME, .to_name = span_of(long_name, sizeof(long_name)) });
-	check_refused((struct op){ .kind = OP_SYMLINK, .value = span_of(long_value, sizeof(long_value)) });
+	check_refused(
+		(struct op){ .kind = OP_UNLINK, .name = span_of(long_name, sizeof(long_name)) });
+	check_refused(
+		(struct op){ .kind = OP_RENAME, .to_name = span_of(long_name, sizeof(long_name)) });
+	check_refused((struct op){ .kind = OP_SYMLINK,
+				   .value = span_of(long_value, sizeof(long_value)) });
 	check_refused((struct op){ .kind = OP_WRITE, .chunks = &empty_chunk, .n_chunks = 1 });
 }
 
@@ -200,7 +203,9 @@ static void test_saw_of_reap(void **state)
 	op.saw = 0;
 	encode(&op, &b);
 	assert_true(span_equal(buf_span(&a), buf_span(&b)));
-	assert_int_equal(op_decode(SPAN_LITERAL("\x2a\1\1\5\xff\xff\xff\xff\xff\xff\xff\xff\xff\1"), &op), -EBADMSG);
+	assert_int_equal(
+		op_decode(SPAN_LITERAL("\x2a\1\1\5\xff\xff\xff\xff\xff\xff\xff\xff\xff\1"), &op),
+		-EBADMSG);
 }
 
 static void test_no_room(void **state)
@@ -221,10 +226,18 @@ static void test_names(void **state)
 static void test_format_value(void **state)
 {
 	_cleanup_buf_ struct buf b = BUF_INIT(LIMIT), again = BUF_INIT(LIMIT);
-	struct volume_format f = { .id = "volume-volume-i", .level = 1, .epoch = 1, .key_epoch = 1,
-				   .name = SPAN_LITERAL("demo"), .n_stores = 1, .n_keyslots = 2 }, g;
+	struct volume_format f = { .id = "volume-volume-i",
+				   .level = 1,
+				   .epoch = 1,
+				   .key_epoch = 1,
+				   .name = SPAN_LITERAL("demo"),
+				   .n_stores = 1,
+				   .n_keyslots = 2 },
+			     g;
 
-	f.stores[0] = (struct store_row){ .id = "store-store-sto", .roles = 3, .name = SPAN_LITERAL("aws"),
+	f.stores[0] = (struct store_row){ .id = "store-store-sto",
+					  .roles = 3,
+					  .name = SPAN_LITERAL("aws"),
 					  .url = SPAN_LITERAL("s3://b") };
 	f.keyslots[1] = SPAN_LITERAL("slot");
 	assert_int_equal(volume_format_encode(&f, &b), 0);

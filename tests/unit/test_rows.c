@@ -12,16 +12,16 @@
 /* Decodes the bytes as one kind of row and encodes what came out. Answers the decoder's error. */
 typedef int recode_fn(struct span s, struct buf *ret);
 
-#define RECODE(name)                                                                               \
-	static int recode_##name(struct span s, struct buf *ret)                                   \
-	{                                                                                          \
-		struct name##_row row;                                                             \
-		const int r = name##_row_decode(s, &row);                                          \
-                                                                                                   \
-		if (r)                                                                             \
-			return r;                                                                  \
-		assert_int_equal(name##_row_encode(&row, ret), 0);                                 \
-		return 0;                                                                          \
+#define RECODE(name) \
+	static int recode_##name(struct span s, struct buf *ret) \
+	{ \
+		struct name##_row row; \
+		const int r = name##_row_decode(s, &row); \
+\
+		if (r) \
+			return r; \
+		assert_int_equal(name##_row_encode(&row, ret), 0); \
+		return 0; \
 	}
 RECODE(inode)
 RECODE(extent)
@@ -86,9 +86,21 @@ static void check_row(recode_fn *recode, struct span row)
 }
 
 static const struct inode_row inode_samples[] = {
-	{ .mode = S_IFREG | 04755, .uid = UINT32_MAX, .gid = 1, .nlink = 3, .size = FILE_SIZE_MAX,
-	  .bytes = 300, .mtime_ns = UINT64_MAX, .ctime_ns = 5, .btime_ns = 6, .atime_ns = 7, .flags = 8,
-	  .policy = 9, .project = 10, .delegate = 11, .version = 12 },
+	{ .mode = S_IFREG | 04755,
+	  .uid = UINT32_MAX,
+	  .gid = 1,
+	  .nlink = 3,
+	  .size = FILE_SIZE_MAX,
+	  .bytes = 300,
+	  .mtime_ns = UINT64_MAX,
+	  .ctime_ns = 5,
+	  .btime_ns = 6,
+	  .atime_ns = 7,
+	  .flags = 8,
+	  .policy = 9,
+	  .project = 10,
+	  .delegate = 11,
+	  .version = 12 },
 	{ .mode = S_IFDIR | 0755, .nlink = 4, .parent = ROOT_INO, .children = 1000, .subdirs = 2 },
 	{ .mode = S_IFLNK | 0777, .nlink = 1, .size = 6, .target = SPAN_LITERAL("../x/y") },
 	{ .mode = S_IFCHR, .nlink = 1, .rdev = 0x0103 },
@@ -124,7 +136,9 @@ static void test_inode_refused(void **state)
 
 static const struct extent_row extent_samples[] = {
 	{ .kind = EXTENT_CHUNK, .length = 8 * MiB, .chunk = "0123456789abcde", .chunk_offset = 77 },
-	{ .kind = EXTENT_FOREIGN, .length = FILE_SIZE_MAX - 5, .foreign_offset = 5,
+	{ .kind = EXTENT_FOREIGN,
+	  .length = FILE_SIZE_MAX - 5,
+	  .foreign_offset = 5,
 	  .bytes = SPAN_LITERAL("s3://bucket/key") },
 	{ .kind = EXTENT_INLINE, .length = 5, .bytes = SPAN_LITERAL("hello") },
 };
@@ -147,7 +161,9 @@ static void test_extent_refused(void **state)
 		{ .kind = 4, .length = 1 },
 		{ .kind = EXTENT_CHUNK, .length = 0 },
 		{ .kind = EXTENT_CHUNK, .length = UINT32_MAX, .chunk_offset = 1 },
-		{ .kind = EXTENT_FOREIGN, .length = FILE_SIZE_MAX, .foreign_offset = 1,
+		{ .kind = EXTENT_FOREIGN,
+		  .length = FILE_SIZE_MAX,
+		  .foreign_offset = 1,
 		  .bytes = SPAN_LITERAL("x") },
 		{ .kind = EXTENT_FOREIGN, .length = 1 },
 		{ .kind = EXTENT_INLINE, .length = 4, .bytes = SPAN_LITERAL("hello") },
@@ -164,8 +180,15 @@ static void test_extent_refused(void **state)
 
 static void test_chunk(void **state)
 {
-	const struct chunk_row in = { .length = 8 * MiB, .key_epoch = 2, .salt = "saltsaltsaltsal", .live = 9,
-				      .stores = 5, .want = UINT64_MAX, .policy = 3, .born = 10, .dead = 11 };
+	const struct chunk_row in = { .length = 8 * MiB,
+				      .key_epoch = 2,
+				      .salt = "saltsaltsaltsal",
+				      .live = 9,
+				      .stores = 5,
+				      .want = UINT64_MAX,
+				      .policy = 3,
+				      .born = 10,
+				      .dead = 11 };
 	_cleanup_buf_ struct buf b = BUF_INIT(LIMIT);
 	struct chunk_row out;
 
@@ -201,15 +224,26 @@ static void test_small_rows(void **state)
 static void test_labelled_rows(void **state)
 {
 	static const char long_name[300] = "x";
-	const struct mount_row mount = { .number = 5, .status = MOUNT_FENCED, .last = 900, .slot = 4,
+	const struct mount_row mount = { .number = 5,
+					 .status = MOUNT_FENCED,
+					 .last = 900,
+					 .slot = 4,
 					 .name = SPAN_LITERAL("host/4711") };
 	const struct mount_row no_status = { .number = 5 };
-	const struct mount_row long_mount = { .status = MOUNT_MOUNTED, .name = span_of(long_name, 300) };
-	const struct store_row store = { .id = "0123456789abcde", .roles = 3, .name = SPAN_LITERAL("aws"),
+	const struct mount_row long_mount = { .status = MOUNT_MOUNTED,
+					      .name = span_of(long_name, 300) };
+	const struct store_row store = { .id = "0123456789abcde",
+					 .roles = 3,
+					 .name = SPAN_LITERAL("aws"),
 					 .url = SPAN_LITERAL("s3://bucket/prefix") };
-	const struct volume_row volume = { .id = "volumevolumevol", .level = 1, .epoch = 2, .key_epoch = 3,
-					   .next_mount = UINT32_MAX, .name_key = "keykeykeykeykey",
-					   .created_ns = 5, .name = SPAN_LITERAL("demo") };
+	const struct volume_row volume = { .id = "volumevolumevol",
+					   .level = 1,
+					   .epoch = 2,
+					   .key_epoch = 3,
+					   .next_mount = UINT32_MAX,
+					   .name_key = "keykeykeykeykey",
+					   .created_ns = 5,
+					   .name = SPAN_LITERAL("demo") };
 	_cleanup_buf_ struct buf b = BUF_INIT(LIMIT);
 
 	assert_int_equal(mount_row_encode(&mount, &b), 0);
@@ -265,7 +299,10 @@ static int recode_bucket(struct span s, struct buf *ret)
 	return bucket_edit(s, DENTRY_TIES, NULL, ret);
 }
 
-/* Entries with one hash stand in the order of their ties, whatever the order of their coming and going. */
+/*
+ * Entries with one hash stand in the order of their ties, whatever the order of their coming and
+ * going.
+ */
 static void test_bucket(void **state)
 {
 	_cleanup_buf_ struct buf bucket = BUF_INIT(ROW_MAX);

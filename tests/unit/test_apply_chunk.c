@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Chunks: who lives, who dies, who has a copy; and inodes without a name. */
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "tests/lib/ns_file.h"
+
+static struct rig rig;
+#define R (&rig)
+static uint64_t f;
+
+static int open_rig(void **state)
+{
+	rig_open(R);
+	f = rig_create(R, ROOT_INO, "f");
+	return 0;
+}
+
+static int close_rig(void **state)
+{
+	rig_close(R);
+	return 0;
+}
+
+static int count_deficit(const uint8_t *id, unsigned store, void *arg)
+{
+	uint64_t *stores = arg;
+
+	*stores |= 1ull << store;
+	return 0;
+}
+
+static uint64_t deficits(void)
+{
+	uint64_t stores = 0;
+
+	assert_int_equal(ns_deficits(rig.view, NULL, 0, count_deficit, &stores), 0);
+	return stores;
+}
+
+static int report(enum op_kind kind, uint8_t id, uint64_t stores)
+{
+	struct op_chunk c = chunk(id, 1);
+
+	c.stores = stores;
+	return rig_apply(R, (struct op){ .kind = kind, .chunks = &c, .n_chunks = 1 });
+}
+
+/* New contents that refer to a chunk of the old: it lives on, and keeps what is known of it. */
+static void test_replace_keeps_chunk(void **state)
+{
+	const struct op_extent e = in_chunk(0, 50, 'a', 50);
+
+	assert_int_equal(write_chunk(R, f, 0, 0, 100, 'a'), 0);
+	assert_int_equal(report(OP_DEFICIT, 'a', 2), 0);
+	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_WRITE,
+						   .ino = f,
+						   .flags = OP_WRITE_REPLACE,
+						   .extents = &e,
+						   .n_extents = 1 }),
+			 0);
+	check_map(R, f, "0-50:a+50");
+	assert_int_equal(chunk_of(R, 'a').live, 50);
+	assert_int_equal(chunk_of(R, 'a').dead, 0);
+	assert_int_equal(deficits(), 2);
+}
+
+/* A chunk that is named and not used is garbage from the start. */
+static void test_unused_chunk(void **state)
+{
+	const struct op_chunk c[] = { chunk('a', 10), chunk('b', 10) };
+	const struct op_extent e[] = { in_chunk(0, 10, 'a', 0), in_chunk(90, 10, 'b', 0) };
+
+	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_WRITE,
+						   .ino = f,
+						   .extents = e,
+						   .n_extents = 2,
+						   .flags = OP_WRITE_SIZE,
+						   .size = 20,
+						   .chunks = c,
+						   .n_chunks = 2 }),
+			 0);
+	check_map(R, f, "0-10:a+0");
+	assert_int_equal(chunk_of(R, 'b').live, 0);
+	assert_int_equal(chunk_of(R, 'b').dead, rig.slot);
+}
+
+/* A pack: every file's WRITE names it; a dead chunk that is named again lives again. */
+static void test_shared_chunk(void **state)
+{
+	const uint64_t g = rig_create(R, ROOT_INO, "g");
+	struct op_extent e = in_chunk(0, 10, 'a', 0);
+	struct op_chunk c = chunk('a', 20);
+	struct op op = { .kind = OP_WRITE,
+			 .ino = f,
+			 .extents = &e,
+			 .n_extents = 1,
+			 .chunks = &c,
+			 .n_chunks = 1 };
+
+	assert_int_equal(rig_apply(R, op), 0);
+	op.ino = g;
+	e = in_chunk(0, 10, 'a', 10);
+	c.stores = 4;
+	assert_int_equal(rig_apply(R, op), 0);
+	assert_int_equal(chunk_of(R, 'a').live, 20);
+	assert_int_equal(chunk_of(R, 'a').stores, 5);
+	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_TRUNCATE, .ino = f }), 0);
+	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_TRUNCATE, .ino = g }), 0);
+	assert_int_equal(chunk_of(R, 'a').dead, rig.slot);
+	op.n_chunks = 0;
+	assert_int_equal(rig_apply(R, op), -EINVAL);
+	op.n_chunks = 1;
+	assert_int_equal(rig_apply(R, op), 0);
+	assert_int_equal(chunk_of(R, 'a').dead, 0);
+	c.length = 21;
+	assert_int_equal(rig_apply(R, op), -EINVAL);
+	c = chunk('a', 20);
+	c.salt[3] ^= 1;
+	assert_int_equal(rig_apply(R, op), -EINVAL);
+	c = chunk('a', 20);
+	c.key_epoch++;
+	assert_int_equal(rig_apply(R, op), -EINVAL);
+}
+
+static void test_copies(void **state)
+{
+	assert_int_equal(write_chunk(R, f, 0, 0, 100, 'a'), 0);
+	assert_int_equal(report(OP_DEFICIT, 'a', 0xff), 0);
+	assert_int_equal(deficits(), 6); /* it is wanted at 0, 1, 2 and stands at 0 */
+	assert_int_equal(report(OP_STORED, 'a', 2), 0);
+	assert_int_equal(chunk_of(R, 'a').stores, 3);
+	assert_int_equal(deficits(), 4);
+	assert_int_equal(report(OP_DEFICIT, 'a', 2), 0);
+	assert_int_equal(deficits(), 4);
+	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_TRUNCATE, .ino = f }), 0);
+	assert_int_equal(deficits(), 0);
+	assert_int_equal(report(OP_DEFICIT, 'a', 4), 0);
+	assert_int_equal(deficits(), 0);
+	assert_int_equal(report(OP_STORED, 'a', 4), 0);
+	assert_int_equal(chunk_of(R, 'a').stores, 7);
+	assert_int_equal(report(OP_STORED, 'z', 4), 0);
+	assert_int_equal(report(OP_DEFICIT, 'z', 4), 0);
+}
+
+static int one_orphan(uint64_t ino, const struct orphan_row *row, void *arg)
+{
+	uint64_t *ret = arg;
+
+	assert_int_equal(*ret, 0);
+	*ret = ino;
+	return 0;
+}
+
+static uint64_t orphans(void)
+{
+	uint64_t ino = 0;
+
+	assert_int_equal(ns_orphans(rig.view, 0, one_orphan, &ino), 0);
+	return ino;
+}
+
+static void test_reap(void **state)
+{
+	struct op op = { .kind = OP_REAP, .ino = f };
+	const struct op xattr = { .kind = OP_SETXATTR,
+				  .ino = f,
+				  .name = SPAN_LITERAL("user.a"),
+				  .value = SPAN_LITERAL("1") };
+
+	assert_int_equal(write_chunk(R, f, 0, 0, 100, 'a'), 0);
+	assert_int_equal(rig_apply(R, xattr), 0);
+	assert_int_equal(rig_apply(R, op), -EBUSY);
+	assert_int_equal(orphans(), 0);
+	assert_int_equal(rig_apply(R, op_at(OP_UNLINK, ROOT_INO, "f")), 0);
+	assert_int_equal(orphans(), f);
+	assert_int_equal(write_text(R, f, 0, 10, "open still"), 0);
+	assert_int_equal(rig_totals(R).bytes, 100);
+	op.saw = rig.slot + 1;
+	assert_int_equal(rig_apply(R, op), -EBUSY);
+	rig_commit(R);
+	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_HOLD, .ino = f }), 0);
+	op.saw = rig.slot;
+	assert_int_equal(rig_apply(R, op), 0);
+	assert_false(rig_exists(R, f));
+	assert_int_equal(orphans(), 0);
+	assert_int_equal(chunk_of(R, 'a').dead, rig.slot);
+	assert_int_equal(rig_totals(R).bytes, 0);
+	check_map(R, f, "");
+	assert_int_equal(rig_apply(R, op), -ESTALE);
+	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_HOLD, .ino = f }), -ESTALE);
+	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_HOLD, .ino = ROOT_INO }), -EBUSY);
+}
+
+#define TEST(fn) cmocka_unit_test_setup_teardown(fn, open_rig, close_rig)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_replace_keeps_chunk),
+		TEST(test_unused_chunk),
+		TEST(test_shared_chunk),
+		TEST(test_copies),
+		TEST(test_reap),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
