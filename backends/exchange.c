@@ -159,7 +159,8 @@ static void finish(struct exchange *x, int result)
 		c->retry_after_ms = request_retry_after_ms(x->req);
 	if (result != 0)
 		buf_release(&c->body);
-	x->req->body = blob_unref(x->req->body); /* its memory is wanted elsewhere */
+	x->req->body = blob_unref(x->req->body); /* their memory is wanted elsewhere */
+	buf_release(&x->req->text);
 	call_finish(&c->call, result);
 	store_call_unref(c);
 }

@@ -17,8 +17,9 @@
 #define HOST_CONNECTIONS 64L
 #define KEPT_CONNECTIONS 256L
 #define IDLE_HANDLES 32
-#define RECEIVE_BYTES (512L * 1024)
-#define SEND_BYTES (2L * 1024 * 1024)
+#define RECEIVE_BYTES (512L * 1024)    /* one system call moves so much of a long body */
+#define RECEIVE_FEW_BYTES (16L * 1024)
+#define SEND_BYTES (1024L * 1024)
 #define CONNECT_TIMEOUT_MS 3000
 #define IDLE_S 60
 #define LONGEST_SLEEP_MS 1000
@@ -178,7 +179,7 @@ static void set_method(CURL *e, const struct request *r)
 		curl_easy_setopt(e, CURLOPT_READDATA, r);
 		curl_easy_setopt(e, CURLOPT_SEEKFUNCTION, on_seek);
 		curl_easy_setopt(e, CURLOPT_SEEKDATA, r);
-		if (request_body_len(r) > (uint64_t)RECEIVE_BYTES)
+		if (request_body_len(r) >= (uint64_t)SEND_BYTES)
 			curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BYTES);
 	}
 	if (r->method != HTTP_HEAD)
@@ -209,7 +210,8 @@ static void set_limits(CURL *e, const struct request *r)
 	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
 			 (long)(r->connect_timeout_ms ? r->connect_timeout_ms : CONNECT_TIMEOUT_MS));
 	curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, (long)(r->idle_s ? r->idle_s : IDLE_S));
-	curl_easy_setopt(e, CURLOPT_BUFFERSIZE, RECEIVE_BYTES);
+	curl_easy_setopt(e, CURLOPT_BUFFERSIZE,
+			 r->sink && r->sink->limit >= (size_t)RECEIVE_BYTES ? RECEIVE_BYTES : RECEIVE_FEW_BYTES);
 	curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_S);
 	curl_easy_setopt(e, CURLOPT_DNS_SHUFFLE_ADDRESSES, 1L);
 	curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
