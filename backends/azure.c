@@ -177,7 +177,7 @@ static void azure_list(struct store *st, const struct list_req *r, struct store_
 		return;
 	}
 	q = &x->req->query;
-	x->req->text.limit = LISTING_MAX;
+	buf_init(&x->req->text, LISTING_MAX);
 	pairs_add(q, "restype", "container");
 	pairs_add(q, "comp", "list");
 	if (prefix[0])

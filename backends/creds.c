@@ -17,7 +17,6 @@
 #define FETCH_DEADLINE_NS (10 * NS_PER_S)
 #define METADATA_CONNECT_MS 1000
 #define TICK_NS (50 * NS_PER_MS)
-#define FILE_MAX (256 * KiB)
 
 struct creds {
 	const struct creds_source *source;
@@ -358,7 +357,6 @@ int creds_file(const char *path, struct buf *ret)
 
 	if (fd < 0)
 		return -errno;
-	ret->limit = FILE_MAX;
 	while ((n = read(fd, block, sizeof(block))) > 0) {
 		int error = buf_add(ret, block, (size_t)n);
 

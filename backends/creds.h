@@ -78,13 +78,13 @@ void creds_refused(struct creds *c, const struct creds_value *v);
 must_check int creds_http(struct creds *c, struct request *r);
 /* To be called every now and then by a fetch that waits for something else: lets go waiters that are overdue. */
 void creds_tick(struct creds *c);
-/* Runs a command line of the user's configuration by the shell; its output in *ret, at most 30 s. 0, -EACCES (it failed), -ENOMEM. */
+/* Runs a command line of the user's configuration by the shell; its output in *ret (whose limit holds), at most 30 s. 0, -EACCES (it failed), -ENOMEM. */
 must_check int creds_process(struct creds *c, const char *command, struct buf *ret);
 /* A request to a full URL; deadline 10 s, no proxy when `metadata`. NULL: no memory or not a URL. */
 struct request *creds_request(enum http_method method, const char *url, bool metadata);
 /* Appends name=value, percent-encoded, to a form body in r->head. */
 must_check int creds_form(struct request *r, const char *name, const char *value);
-/* A small file as text without the blanks at its end. 0, -errno. */
+/* A small file (ret's limit holds) as text without the blanks at its end. 0, -errno. */
 must_check int creds_file(const char *path, struct buf *ret);
 /* getenv() without empty ones. */
 const char *creds_env(const char *name);

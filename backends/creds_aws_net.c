@@ -186,7 +186,7 @@ int aws_assume_role(struct creds *c, const struct aws *a, const struct aws_role 
 	r = creds_request(HTTP_POST, url ? url : amazon, false);
 	if (!r)
 		return aws_answer_error(ret, -EACCES, "AWS_ENDPOINT_URL_STS is not a URL");
-	r->head.limit = 64 * KiB; /* web identity tokens are long */
+	buf_init(&r->head, 64 * KiB); /* web identity tokens are long */
 	if (url && a->ca_file) {
 		r->ca_file = strdup(a->ca_file);
 		if (!r->ca_file)

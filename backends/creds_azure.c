@@ -275,7 +275,7 @@ static int from_login(struct creds *c, const struct settings *s, bool local, str
 	r = creds_request(HTTP_POST, url, false);
 	if (!r)
 		return say(ret, -EACCES, "AZURE_AUTHORITY_HOST is not a URL");
-	r->head.limit = 64 * KiB;
+	buf_init(&r->head, 64 * KiB);
 	error = login_form(r, s, ret);
 	return error < 0 ? error : ask(c, r, "the log-in of Entra ID", ret);
 }

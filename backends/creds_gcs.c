@@ -95,7 +95,7 @@ static struct request *post(const char *url, struct gcs_answer *ret)
 	struct request *r = creds_request(HTTP_POST, url, false);
 
 	if (r)
-		r->head.limit = 64 * KiB;
+		buf_init(&r->head, 64 * KiB);
 	else
 		(void)say(ret, -EACCES, "'%s' is not a URL", url);
 	return r;

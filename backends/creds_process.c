@@ -10,7 +10,6 @@
 
 #define PROCESS_DEADLINE_NS (30 * NS_PER_S)
 #define LOOK_EVERY_NS (20 * NS_PER_MS)
-#define OUTPUT_MAX (64 * KiB)
 
 extern char **environ;
 
@@ -60,7 +59,6 @@ int creds_process(struct creds *c, const char *command, struct buf *ret)
 	uint64_t deadline = clock_now() + PROCESS_DEADLINE_NS;
 	pid_t pid;
 
-	ret->limit = OUTPUT_MAX;
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return fail(-EACCES);
 	in = ends[0];

@@ -188,7 +188,7 @@ static void gcs_list(struct store *s, const struct list_req *r, struct store_cal
 		return;
 	}
 	q = &x->req->query;
-	x->req->text.limit = LISTING_MAX;
+	buf_init(&x->req->text, LISTING_MAX);
 	pairs_add(q, "fields", "kind,nextPageToken,prefixes,items(name,size,generation,updated)");
 	if (prefix[0])
 		pairs_add(q, "prefix", prefix);

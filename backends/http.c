@@ -85,16 +85,21 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
 	struct request *r = arg;
 	struct buf *sink = sink_of(r);
-	bool wanted = sink == r->sink || (r->status >= 200 && r->status < 300);
-	int error = sink->len == 0 && wanted ? make_room(r, sink) : 0;
+	size_t came = size * n;
+	int error = 0;
 
+	if (r->status < 200 || r->status >= 300) { /* of an error's text the beginning will do */
+		if (buf_add(sink, data, MIN(came, sink->limit - sink->len)) < 0)
+			r->http.no_memory = true;
+		return r->http.no_memory ? 0 : came;
+	}
+	if (sink->len == 0)
+		error = make_room(r, sink);
 	if (error == 0)
-		error = buf_add(sink, data, size * n);
-	if (error == 0 || (error == -EMSGSIZE && !wanted))
-		return size * n; /* of an error's text the beginning will do */
+		error = buf_add(sink, data, came);
 	r->http.no_memory = error == -ENOMEM;
-	r->http.too_big = error != -ENOMEM;
-	return 0;
+	r->http.too_big = error == -EMSGSIZE;
+	return error < 0 ? 0 : came;
 }
 
 static size_t on_send(char *to, size_t size, size_t n, void *arg)

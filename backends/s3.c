@@ -4,11 +4,10 @@
  *
  * (D1) A HEAD has no error body, so its 404 cannot tell a missing key from a missing bucket; a GET of one
  *      byte then does.
- * (D2) 409 means that somebody else was at work: whether our write happened is not known.
- * (D3) On plain HTTP the body's SHA-256 is signed; on TLS the CRC guards it and the rest is TLS.
+ * (D2) On plain HTTP the body's SHA-256 is signed; on TLS the CRC guards it and the rest is TLS.
  */
 #include "backends/dialects.h"
-#include "backends/exchange.h"
+#include "backends/s3_i.h"
 #include "backends/sigv4.h"
 #include "base/crypto.h"
 #include "base/text.h"
@@ -19,17 +18,6 @@
 #define IDLE_S 4 /* S3 closes a connection that was idle for 5 s */
 #define LISTING_MAX (16 * MiB)
 #define PREFIX_MAX 120
-
-struct s3 {
-	struct web web;
-	bool path_style, amazon; /* amazon: the address follows from the region */
-	char region[48];         /* under web.store.sync.lock */
-};
-
-static struct s3 *of(struct web *w)
-{
-	return container_of(w, struct s3, web);
-}
 
 /* ---- addresses and signatures ---- */
 
@@ -42,7 +30,7 @@ static void region_copy(struct s3 *s, char ret[48])
 /* "http://host" for this try and its Host header. */
 static int set_address(struct exchange *x, const char *region)
 {
-	struct s3 *s = of(x->web);
+	struct s3 *s = s3_of(x->web);
 	const struct endpoint *e = &s->web.endpoint;
 	_cleanup_free_ char *host = NULL, *origin = NULL;
 	const char *before = s->path_style ? "" : s->web.bucket, *dot = s->path_style ? "" : ".";
@@ -65,7 +53,7 @@ static int set_address(struct exchange *x, const char *region)
 	return request_set_origin(x->req, origin);
 }
 
-/* (D3) */
+/* (D2) */
 static const char *payload_hash(struct exchange *x)
 {
 	static const char empty[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -73,7 +61,7 @@ static const char *payload_hash(struct exchange *x)
 
 	if (!x->req->body)
 		return empty;
-	if (of(x->web)->amazon || x->web->endpoint.tls)
+	if (s3_of(x->web)->amazon || x->web->endpoint.tls)
 		return SIGV4_UNSIGNED;
 	if (!x->body_hash) {
 		x->body_hash = malloc(2 * SHA256_LEN + 1);
@@ -118,7 +106,7 @@ static int s3_sign(struct exchange *x, const struct creds_value *v, uint64_t now
 	const char *hash;
 	int error;
 
-	region_copy(of(x->web), region);
+	region_copy(s3_of(x->web), region);
 	error = set_address(x, region);
 	if (error < 0 || !v)
 		return error;
@@ -138,7 +126,7 @@ static int s3_sign(struct exchange *x, const struct creds_value *v, uint64_t now
 
 static char *path_of(struct web *w, const char *key)
 {
-	const struct s3 *s = of(w);
+	const struct s3 *s = s3_of(w);
 
 	return web_path(s->amazon ? "" : w->endpoint.path, s->path_style ? w->bucket : NULL, key, true);
 }
@@ -222,7 +210,7 @@ static void s3_list(struct store *st, const struct list_req *r, struct store_cal
 {
 	struct web *w = container_of(st, struct web, store);
 	_cleanup_free_ char *prefix = web_key(w, r->prefix);
-	_cleanup_free_ char *path = path_of(w, of(w)->path_style ? NULL : "");
+	_cleanup_free_ char *path = path_of(w, s3_of(w)->path_style ? NULL : "");
 	struct exchange *x = prefix && path ? exchange_new(w, c, HTTP_GET, path, r->deadline_ns) : NULL;
 	struct pairs *q;
 	int error = x ? exchange_page(x, r) : fail(-ENOMEM);
@@ -232,7 +220,7 @@ static void s3_list(struct store *st, const struct list_req *r, struct store_cal
 		return;
 	}
 	q = &x->req->query;
-	x->req->text.limit = LISTING_MAX;
+	buf_init(&x->req->text, LISTING_MAX);
 	pairs_add(q, "list-type", "2");
 	pairs_add(q, "encoding-type", "url");
 	pairs_add(q, "prefix", prefix);
@@ -259,196 +247,6 @@ static int s3_look(struct exchange *x)
 	return 0;
 }
 
-/* ---- judging ---- */
-
-static bool region_is_good(const char *s)
-{
-	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-");
-
-	return n > 0 && s[n] == '\0' && n < 40;
-}
-
-/* The bucket's region, from the header, the error, or the address of a redirect. "" : not told. */
-static void told_region(const struct exchange *x, char *ret, size_t size)
-{
-	char location[256], *at, *end;
-
-	if (request_header_copy(x->req, "x-amz-bucket-region", ret, size)[0])
-		return;
-	snprintf(ret, size, "%s", x->fault.region);
-	if (ret[0])
-		return;
-	request_header_copy(x->req, "location", location, sizeof(location));
-	at = strstr(location, "s3");
-	end = at ? strstr(at, ".amazonaws.com") : NULL;
-	if (!end || end - at < 4 || (at[2] != '.' && at[2] != '-'))
-		return;
-	*end = '\0';
-	snprintf(ret, size, "%s", at + 3);
-}
-
-/* Another region than the one we signed for? Takes note of it. */
-static bool moved(struct exchange *x)
-{
-	struct s3 *s = of(x->web);
-	char region[48];
-	bool other;
-
-	told_region(x, region, sizeof(region));
-	if (!region_is_good(region))
-		return false;
-	LOCK_SCOPE(&s->web.store.sync.lock);
-	other = strcmp(region, s->region) != 0;
-	memcpy(s->region, region, sizeof(region));
-	return other;
-}
-
-static bool is_any(const char *code, const char *const *list)
-{
-	for (; *list; list++) {
-		size_t n = strlen(*list);
-		bool open_end = (*list)[n - 1] == '*';
-
-		if (open_end ? strncmp(code, *list, n - 1) == 0 : strcmp(code, *list) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Refused before execution, and another time it may work. */
-static const char *const passing[] = {
-	"SlowDown*", "Throttling*", "RequestLimitExceeded", "TooManyRequests*", "RequestThrottled*",
-	"BandwidthLimitExceeded", "ProvisionedThroughputExceeded*", "ServerBusy", "Busy",
-	"PriorRequestNotComplete", "TransactionInProgress",
-	/* the body did not arrive whole */
-	"RequestTimeout", "IncompleteBody", "BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch",
-	"XAmzContentChecksumMismatch", NULL,
-};
-static const char *const outdated[] = { "ExpiredToken*", "InvalidToken", "TokenRefreshRequired", NULL };
-static const char *const full[] = { "QuotaExceeded*", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", NULL };
-static const char *const unsettled[] = { "ConditionalRequestConflict", "OperationAborted", NULL };
-
-static int succeeded(struct exchange *x)
-{
-	struct store_call *c = x->call;
-	struct listing l = {};
-	struct span etag = SPAN_NULL;
-	int error;
-
-	(void)request_header(x->req, "etag", &etag);
-	etag_copy(etag, c->version);
-	switch (c->op) {
-	case STORE_GET:
-		return exchange_got(x);
-	case STORE_LIST:
-		error = listing_parse_s3(buf_span(&x->req->text), &l);
-		return exchange_listed(x, error, &l);
-	case STORE_HEAD:
-		c->modified_s = request_header_date(x->req, "last-modified");
-		if (x->looked) /* it has come into being meanwhile */
-			return exchange_because(x, -EAGAIN, "the object appeared just now");
-		if (request_header_uint(x->req, "content-length", &c->size) < 0)
-			return exchange_because(x, fail(-EIO), "no length");
-		return 0;
-	case STORE_PUT:
-		if (fault_parse_xml(buf_span(&x->req->text), &x->fault)) { /* "200", and then an error */
-			exchange_explain(x, NULL);
-			return STORE_UNKNOWN;
-		}
-		return 0;
-	case STORE_REMOVE:
-		break;
-	}
-	return 0;
-}
-
-static int refused_credentials(struct exchange *x)
-{
-	static const char *const needs[] = {
-		[STORE_GET] = "the credentials lack s3:GetObject",
-		[STORE_PUT] = "the credentials lack s3:PutObject",
-		[STORE_HEAD] = "the credentials lack s3:GetObject",
-		[STORE_LIST] = "the credentials lack s3:ListBucket",
-		[STORE_REMOVE] = "the credentials lack s3:DeleteObject",
-	};
-	const char *code = x->fault.code;
-
-	if (strcmp(code, "InvalidObjectState") == 0)
-		return exchange_because(x, fail(-EIO), "the object is archived and must be restored first");
-	if (strcmp(code, "AccessDenied") == 0)
-		return exchange_because(x, -EACCES, x->value ? needs[x->call->op] : "credentials are needed");
-	if (strcmp(code, "SignatureDoesNotMatch") == 0)
-		return exchange_because(x, -EACCES, "the secret key is wrong");
-	return exchange_because(x, -EACCES, NULL);
-}
-
-static int missing(struct exchange *x)
-{
-	const char *code = x->fault.code;
-
-	if (strcmp(code, "NoSuchBucket") == 0)
-		return exchange_because(x, fail(-EIO), "create the bucket first, or correct its name");
-	if (strcmp(code, "XAdminUserNotFound") == 0)
-		return exchange_because(x, -EACCES, "the access key is not known");
-	if (strcmp(code, "NoSuchKey") != 0 && strcmp(code, "NoSuchVersion") != 0)
-		return exchange_because(x, fail(-EIO), "it does not say what is missing");
-	if (x->call->op == STORE_LIST || (x->call->op == STORE_PUT && !x->conditional))
-		return exchange_because(x, fail(-EIO), NULL);
-	if (x->call->op == STORE_REMOVE)
-		return x->conditional ? STORE_CHANGED : 0;
-	return x->call->op == STORE_PUT ? STORE_CHANGED : STORE_MISSING;
-}
-
-static int by_code(struct exchange *x)
-{
-	const char *code = x->fault.code;
-
-	if (strcmp(code, "RequestTimeTooSkewed") == 0)
-		return AGAIN_CLOCK;
-	if (is_any(code, outdated))
-		return AGAIN_RENEW;
-	if (is_any(code, passing))
-		return exchange_throttled(x);
-	if (is_any(code, full))
-		return exchange_because(x, -ENOSPC, NULL);
-	if (is_any(code, unsettled) && x->writes) { /* (D2) */
-		exchange_explain(x, NULL);
-		return STORE_UNKNOWN;
-	}
-	return 0;
-}
-
-static int s3_judge(struct exchange *x)
-{
-	int status = x->req->status, result;
-
-	if (status == 200 || status == 204 || status == 206)
-		return succeeded(x);
-	fault_parse_xml(buf_span(&x->req->text), &x->fault);
-	if ((status == 301 || status == 307 || status == 400) && moved(x))
-		return AGAIN_ELSEWHERE;
-	if (x->req->method == HTTP_HEAD && status >= 400 && status < 500)
-		return AGAIN_LOOK;
-	result = by_code(x);
-	if (result)
-		return result;
-	switch (status) {
-	case 403:
-		return refused_credentials(x);
-	case 404:
-		return missing(x);
-	case 412:
-		if (x->call->op == STORE_PUT && x->cond == PUT_IF_ABSENT)
-			return STORE_EXISTS;
-		return x->conditional ? STORE_CHANGED : exchange_because(x, fail(-EIO), NULL);
-	case 416:
-		if (x->call->op == STORE_HEAD)
-			return exchange_because(x, -EAGAIN, "the object appeared just now");
-		return exchange_no_such_range(x);
-	}
-	return exchange_by_status(x);
-}
-
 /* ---- opening ---- */
 
 static const struct store_ops ops = {
@@ -469,7 +267,7 @@ static int set_region(struct s3 *s, const struct uri *u, const struct creds_aws_
 		region = of_profile;
 	if (!region)
 		region = "us-east-1";
-	if (!region_is_good(region)) {
+	if (!s3_region_is_good(region)) {
 		snprintf(err, err_size, "'%s' is not a region of S3", region);
 		return fail(-EINVAL);
 	}
