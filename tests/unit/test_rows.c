@@ -109,6 +109,32 @@ static const struct inode_row inode_samples[] = {
 	{ .mode = S_IFSOCK, .nlink = 1 },
 };
 
+#define SAME(field) assert_int_equal(in->field, out.field)
+
+static void same_inode(const struct inode_row *in, struct inode_row out)
+{
+	SAME(mode);
+	SAME(uid);
+	SAME(gid);
+	SAME(nlink);
+	SAME(size);
+	SAME(bytes);
+	SAME(mtime_ns);
+	SAME(ctime_ns);
+	SAME(btime_ns);
+	SAME(atime_ns);
+	SAME(rdev);
+	SAME(flags);
+	SAME(parent);
+	SAME(children);
+	SAME(subdirs);
+	SAME(policy);
+	SAME(project);
+	SAME(delegate);
+	SAME(version);
+	assert_true(span_equal(in->target, out.target));
+}
+
 static void test_inode(void **state)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(inode_samples); i++) {
@@ -118,9 +144,7 @@ static void test_inode(void **state)
 
 		assert_int_equal(inode_row_encode(in, &b), 0);
 		assert_int_equal(inode_row_decode(buf_span(&b), &out), 0);
-		assert_true(span_equal(in->target, out.target));
-		out.target = in->target;
-		assert_memory_equal(in, &out, sizeof(out));
+		same_inode(in, out);
 		check_row(recode_inode, buf_span(&b));
 	}
 }
@@ -178,6 +202,19 @@ static void test_extent_refused(void **state)
 	}
 }
 
+static void same_chunk(const struct chunk_row *in, struct chunk_row out)
+{
+	SAME(length);
+	SAME(key_epoch);
+	assert_memory_equal(in->salt, out.salt, sizeof(out.salt));
+	SAME(live);
+	SAME(stores);
+	SAME(want);
+	SAME(policy);
+	SAME(born);
+	SAME(dead);
+}
+
 static void test_chunk(void **state)
 {
 	const struct chunk_row in = { .length = 8 * MiB,
@@ -194,7 +231,7 @@ static void test_chunk(void **state)
 
 	assert_int_equal(chunk_row_encode(&in, &b), 0);
 	assert_int_equal(chunk_row_decode(buf_span(&b), &out), 0);
-	assert_memory_equal(&in, &out, sizeof(out));
+	same_chunk(&in, out);
 	check_row(recode_chunk, buf_span(&b));
 }
 
