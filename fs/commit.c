@@ -72,7 +72,6 @@ int commit_new(const struct commit_options *o, struct journal *j, struct kv *ns,
 	c->journal = j;
 	c->kv = ns;
 	c->next_no = 1;
-	c->task.aim.after = COMMIT_AIM_AFTER;
 	memcpy(c->me, journal_incarnation(j), INCARNATION_SIZE);
 	lock_init(&c->lock, RANK_COMMIT);
 	cond_init(&c->work);
@@ -154,10 +153,17 @@ void commit_halt(struct commit *c, int error, const char *why)
 		c->ev.stopped(why, c->ev.arg);
 }
 
+/* A limit of its own for standing still: a long journal may take long, a silent one may not. */
+static uint64_t still_until(const struct commit *c, uint64_t deadline_ns)
+{
+	return MIN(deadline_ns, clock_now() + c->o.deadline_ns);
+}
+
 /* Waits until the journal was followed to its tip. */
 static int wait_booted(struct commit *c, uint64_t deadline_ns, char *err, size_t err_size)
 {
 	LOCK_SCOPE(&c->lock);
+	uint64_t limit_ns = still_until(c, deadline_ns), slot = c->slot;
 
 	while (!c->tip.booted) {
 		if (c->tip.halted) {
@@ -168,7 +174,10 @@ static int wait_booted(struct commit *c, uint64_t deadline_ns, char *err, size_t
 			snprintf(err, err_size, "the journal is empty: there is no volume here");
 			return fail(-EIO);
 		}
-		if (cond_wait(&c->changed, &c->lock, deadline_ns) == -ETIMEDOUT && !c->tip.booted) {
+		if (c->slot != slot)
+			limit_ns = still_until(c, deadline_ns);
+		slot = c->slot;
+		if (cond_wait(&c->changed, &c->lock, limit_ns) == -ETIMEDOUT && !c->tip.booted && c->slot == slot) {
 			snprintf(err, err_size, "the journal did not answer in time: too few stores are reachable");
 			return fail(-ETIMEDOUT);
 		}
@@ -206,7 +215,7 @@ int commit_start(struct commit *c, uint64_t deadline_ns, char *err, size_t err_s
 	}
 	r = wait_booted(c, deadline_ns, err, err_size);
 	if (r == 0 && !c->o.read_only)
-		r = mount_commit(c, deadline_ns, err, err_size);
+		r = mount_commit(c, still_until(c, deadline_ns), err, err_size);
 	return r;
 }
 

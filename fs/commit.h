@@ -53,7 +53,8 @@ struct commit_options {
 must_check int commit_new(const struct commit_options *o, struct journal *j, struct kv *ns, const struct commit_events *ev,
 			  struct commit **ret);
 /*
- * Follows the journal to its tip and, unless read-only, gets MOUNT committed. Then starts the commit task.
+ * Follows the journal to its tip and, unless read-only, gets MOUNT committed. Then starts the commit task. Gives up at
+ * the deadline, or when nothing moved for options.deadline_ns.
  * 0, -EIO, -ETIMEDOUT, -EPROTO (a newer level; sentence in err).
  */
 must_check int commit_start(struct commit *c, uint64_t deadline_ns, char *err, size_t err_size);

@@ -6,7 +6,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,7 +44,7 @@ enum mount_kind mount_kind_at(const char *dir)
 	FILE *f = fopen("/proc/self/mountinfo", "re");
 	char *line = NULL, type[64] = "", found[64];
 	size_t size = 0;
-	struct stat st;
+	struct statfs st;
 
 	while (f && getline(&line, &size, f) > 0)
 		if (line_is_at(line, dir, found))
@@ -56,7 +56,8 @@ enum mount_kind mount_kind_at(const char *dir)
 		return MOUNT_NONE;
 	if (strcmp(type, "fuse.mangrove"))
 		return MOUNT_OTHER;
-	return stat(dir, &st) && (errno == ENOTCONN || errno == ECONNABORTED) ? MOUNT_STALE : MOUNT_OURS;
+	/* Not stat(2): the kernel may answer that from its cache. */
+	return statfs(dir, &st) && (errno == ENOTCONN || errno == ECONNABORTED) ? MOUNT_STALE : MOUNT_OURS;
 }
 
 char *mount_point_path(const char *dir)

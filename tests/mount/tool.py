@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The tool: what it refuses in one line, what it answers to programs, and the two faces of the control socket."""
+
+import http.client
+import json
+import os
+import shutil
+import socket
+import sys
+import urllib.error
+import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from rig import Rig, main, wait_until, write_file  # noqa: E402
+
+FIELDS = {
+    "version": str,
+    "volume": {"name": str, "id": str, "format": int},
+    "mount": {"dir": str, "pid": int, "incarnation": str, "uptime": float, "degraded": bool, "read_only": bool},
+    "journal": {"applied_slot": int, "tip_slot": int, "owner": str, "owned": bool, "pending_operations": int,
+                "commit_seconds": {"p50": float, "p99": float}, "state_hash": str},
+    "namespace": {"files": int, "directories": int, "bytes": int},
+    "cache": {"dir": str, "bytes": int, "limit": int, "hits": int, "misses": int},
+    "pending": {"dirty_bytes": int, "staged_chunks": int, "staged_bytes": int, "oldest_seconds": float},
+    "counters": {"lost_operations": int, "corrupt_frames": int, "repaired_chunks": int},
+}
+STORE_FIELDS = {
+    "name": str, "url": str, "state": str, "breaker": str, "latency_seconds": {"p50": float, "p95": float},
+    "throughput": float, "requests": int, "errors": int, "hedged": int, "bytes_read": int, "bytes_written": int,
+    "in_flight_chunks": int, "deficit_chunks": int, "deficit_bytes": int, "bad_chunks": int, "lag_seconds": float,
+    "last_error": (str, type(None)), "cost": float,
+}
+
+
+def has_fields(value, fields, where="status"):
+    for name, kind in fields.items():
+        assert name in value, f"{where}.{name} is missing"
+        if isinstance(kind, dict):
+            has_fields(value[name], kind, f"{where}.{name}")
+        else:
+            assert isinstance(value[name], kind), f"{where}.{name} = {value[name]!r}"
+
+
+def fails(rig, status, *words, args):
+    out = rig.run(*args, check=False)
+    assert out.returncode == status, out
+    assert len(out.stderr.strip().splitlines()) == 1, out.stderr
+    for word in words:
+        assert word in out.stderr, out.stderr
+
+
+def test_status_has_every_field():
+    with Rig() as rig:
+        m = rig.mount()
+        write_file(m.path("f"), b"x" * 100000)
+        st = m.status()
+        has_fields(st, FIELDS)
+        assert [s["name"] for s in st["stores"]] == ["aws", "azure", "google"]
+        for store in st["stores"]:
+            has_fields(store, STORE_FIELDS, "stores[]")
+        assert st["namespace"]["files"] == 1 and st["mount"]["dir"] == m.dir
+        table = rig.run("status", m.dir).stdout
+        assert "aws" in table and "healthy" in table
+        assert rig.run("status", rig.name, "--json").returncode == 0
+
+
+def test_mistakes_are_one_line():
+    with Rig() as rig:
+        place = os.path.join(rig.tmp, "place")
+        os.mkdir(place)
+        mount = ["mount", rig.config, place]
+        fails(rig, 2, "alow_other", "allow_other", args=[*mount, "-o", "alow_other"])
+        fails(rig, 2, "memory", args=[*mount, "-o", "memory=much"])
+        fails(rig, 2, "unknown command 'mont'", "mount", args=["mont"])
+        fails(rig, 2, "--forground", "--foreground", args=[*mount, "--forground"])
+        fails(rig, 2, "usage", args=["mount", rig.config])
+        fails(rig, 1, "no volume 'nosuch'", args=["mount", "nosuch", place])
+        fails(rig, 1, "unknown kind of store", args=["mount", "ftp://x", place])
+        fails(rig, 1, "No such file", args=["mount", rig.config, place + "2"])
+        write_file(os.path.join(place, "occupied"), b"")
+        fails(rig, 1, "not empty", args=mount)
+        os.unlink(os.path.join(place, "occupied"))
+        fails(rig, 1, "listen=nonsense", args=[*mount, "-o", f"listen=nonsense,cache_dir={rig.tmp}/c"])
+        fails(rig, 1, "not a mangrove mount", args=["umount", place])
+        bad = os.path.join(rig.tmp, "bad.conf")
+        write_file(bad, b"[volume]\nname = x\n[store a]\nrul = file:///a\n")
+        fails(rig, 1, bad + ":4", "did you mean 'url'", args=["mount", bad, place])
+        fails(rig, 1, "does not exist", args=["format", "new", "--config", rig.config + "2", "--store",
+                                              f"file://{rig.tmp}/nowhere"])
+
+
+def test_cache_folder_in_use():
+    with Rig() as rig:
+        m = rig.mount()
+        out = rig.mount(check=False)
+        assert out.returncode == 1 and "in use" in out.stderr, out
+        below = rig.mount(check=False, cache=os.path.join(m.dir, "cache"))
+        assert below.returncode == 1 and "FUSE" in below.stderr, below
+
+
+def test_already_mounted_and_dead_mounts():
+    with Rig() as rig:
+        m = rig.mount()
+        out = rig.mount(directory=m.dir, cache=os.path.join(rig.tmp, "cache2"), check=False)
+        assert out.returncode == 1 and "already mounted" in out.stderr, out
+        m.kill9()
+        again = rig.mount(directory=m.dir)
+        assert os.listdir(again.dir) == []
+        again.umount()
+        assert rig.run("umount", m.dir, check=False).returncode == 1
+
+
+def test_as_mount_calls_it():
+    with Rig() as rig:
+        helper = os.path.join(rig.tmp, "mount.mangrove")
+        os.symlink(rig.mangrove, helper)
+        os.symlink(rig.mangrove, os.path.join(rig.tmp, "umount.mangrove"))
+        place = os.path.join(rig.tmp, "place")
+        os.mkdir(place)
+        program, rig.mangrove = rig.mangrove, helper
+        options = f"rw,_netdev,nofail,noatime,x-systemd.requires=network.target,listen=none,cache_dir={rig.tmp}/c"
+        rig.run(rig.config, place, "-n", "-o", options)
+        rig.mangrove = program
+        with open("/proc/self/mountinfo") as f:
+            line = next(line for line in f if f" {place} " in line)
+        assert "fuse.mangrove" in line and "noatime" in line, line
+        rig.mangrove = os.path.join(rig.tmp, "umount.mangrove")
+        rig.run(place)
+        rig.mangrove = program
+        assert not os.path.ismount(place)
+
+
+def test_one_store_away():
+    with Rig() as rig:
+        shutil.move(rig.folder("azure"), rig.folder("azure") + ".away")
+        m = rig.mount()
+        write_file(m.path("f"), os.urandom(300000))
+        out = rig.run("status", m.dir, check=False)
+        assert out.returncode == 3 and "down" in out.stdout, out
+        wait_until(lambda: m.store("azure")["deficit_chunks"], "a deficit")
+        out = rig.run("where", m.path("f"), check=False)
+        assert out.returncode == 3 and "incomplete" in out.stdout, out
+        shutil.move(rig.folder("azure") + ".away", rig.folder("azure"))
+        assert rig.run("status", m.dir, "--wait", "--timeout", "100s").returncode == 0
+        out = rig.run("where", m.path("f"), "--json")
+        where = json.loads(out.stdout)
+        assert {s["name"]: s["chunks"] for s in where["stores"]} == {"aws": 1, "azure": 1, "google": 1}, where
+        rig.run("sync", m.dir, "--all")
+
+
+def test_too_many_stores_away():
+    with Rig() as rig:
+        for name in ("azure", "google"):
+            shutil.move(rig.folder(name), rig.folder(name) + ".away")
+        out = rig.mount("deadline=3s", check=False)
+        assert not hasattr(out, "dir") and out.returncode == 1, out
+        assert len(out.stderr.strip().splitlines()) == 1, out.stderr
+
+
+def unix_request(path, method, target):
+    class Connection(http.client.HTTPConnection):
+        def connect(self):
+            self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.sock.settimeout(60)
+            self.sock.connect(path)
+    c = Connection("mangrove")
+    c.request(method, target)
+    r = c.getresponse()
+    return r.status, r.read().decode()
+
+
+def test_two_faces():
+    with Rig() as rig:
+        m = rig.mount("listen=127.0.0.1:0")
+        mount = m.status()["mount"]
+        assert os.stat(mount["socket"]).st_mode & 0o777 == 0o600
+        base = f"http://{mount['listen']}"
+        has_fields(json.load(urllib.request.urlopen(base + "/status")), FIELDS)
+        text = urllib.request.urlopen(base + "/metrics").read().decode()
+        for line in ('mangrove_store_up{store="aws"} 1', 'mangrove_deficit_bytes{store="azure"} 0', "mangrove_cache_bytes"):
+            assert line in text, text
+        assert b"<!doctype html>" in urllib.request.urlopen(base + "/").read()
+        for method, path, status in (("POST", "/sync", 403), ("GET", "/where?path=/", 403), ("POST", "/status", 405),
+                                     ("GET", "/nosuch", 404), ("GET", "/../etc/passwd", 404)):
+            try:
+                urllib.request.urlopen(urllib.request.Request(base + path, method=method))
+                raise AssertionError(f"{method} {path} was answered")
+            except urllib.error.HTTPError as e:
+                assert e.code == status, (method, path, e.code)
+                assert "error" in json.load(e)
+        sock = mount["socket"]
+        assert unix_request(sock, "POST", "/sync")[0] == 200
+        assert unix_request(sock, "POST", "/sync?timeout=soon")[0] == 400
+        assert unix_request(sock, "POST", "/drill?store=nosuch")[0] == 404
+        assert unix_request(sock, "POST", "/drill?store=aws&mode=fire")[0] == 400
+        assert unix_request(sock, "POST", "/loglevel?level=loud")[0] == 400
+        assert unix_request(sock, "GET", "/where?path=/none")[0] == 404
+        m.umount()
+        assert not os.path.exists(sock)
+
+
+def test_drill():
+    with Rig() as rig:
+        m = rig.mount()
+        out = json.loads(rig.run("drill", "azure", m.dir, "--for", "3s", "--json").stdout)
+        assert out["detected"] and out["recovered"] and out["program_errors"] == 0, out
+
+
+def test_doctor():
+    with Rig() as rig:
+        out = rig.run("doctor", rig.config, "--json")
+        checks = json.loads(out.stdout)
+        assert all(c["result"] != "problem" for c in checks), checks
+        os.unlink(rig.key)
+        out = rig.run("doctor", rig.config, check=False)
+        assert out.returncode == 1 and "problem" in out.stdout and rig.key in out.stdout, out
+
+
+def test_help_everywhere():
+    with Rig(formatted=False) as rig:
+        overview = rig.run("--help").stdout
+        for line in overview.splitlines():
+            if line.startswith("  "):
+                name = line.split()[0]
+                out = rig.run(name, "--help").stdout
+                assert out.startswith(f"mangrove {name}"), out
+                assert all(len(text) <= 100 for text in out.splitlines()), out
+        assert rig.run("--version").stdout.startswith("mangrove ")
+
+
+main()
