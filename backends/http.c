@@ -363,6 +363,12 @@ static void end_cancelled(bool all)
 	}
 }
 
+static void overdue(struct request *r)
+{
+	snprintf(r->why, sizeof(r->why), "no answer in time");
+	end(r, REQUEST_TIMED_OUT);
+}
+
 static void end_overdue(void)
 {
 	uint64_t now = clock_now();
@@ -370,10 +376,8 @@ static void end_overdue(void)
 
 	for (; r; r = next) { /* libcurl's clock stands still while the machine sleeps; ours does not */
 		next = r->http.next;
-		if (now >= r->deadline_ns) {
-			snprintf(r->why, sizeof(r->why), "no answer in time");
-			end(r, REQUEST_TIMED_OUT);
-		}
+		if (now >= r->deadline_ns)
+			overdue(r);
 	}
 }
 
@@ -386,7 +390,9 @@ static void begin_all(struct request *queue)
 	for (; queue; queue = next) {
 		next = queue->http.next;
 		link_in(queue);
-		if (begin(queue) < 0)
+		if (clock_now() >= queue->deadline_ns)
+			overdue(queue);
+		else if (begin(queue) < 0)
 			end(queue, REQUEST_NO_MEMORY);
 	}
 }

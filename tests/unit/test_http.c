@@ -147,6 +147,7 @@ static void test_deadline_in_the_past(void **state)
 	r->deadline_ns = clock_now() - NS_PER_S;
 	assert_int_equal(http_run(r), 0);
 	assert_int_equal(r->end, REQUEST_TIMED_OUT);
+	assert_int_equal(r->attempts, 0);
 	request_free(r);
 }
 
