@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <utlist.h>
 
-#define LATE_BUDGET_BYTES (256 * MiB)
-#define LATE_DEADLINE_NS  (60 * NS_PER_S)
+#define LATE_BUDGET_BYTES  (256 * MiB)
+#define LATE_DEADLINE_NS   (60 * NS_PER_S)
+#define OBSERVED_BYTES_MAX (64 * KiB)
 
 static struct put *next_ready_locked(struct replicas *r)
 {
@@ -232,7 +233,8 @@ void replicas_observe(struct replicas *r, unsigned i, int result, uint64_t ns, u
 	assert(i < replicas_count(r));
 	LOCK_SCOPE(&r->sync.lock);
 	health_result(h, HEALTH_READ, result, result != -ETIMEDOUT, now - ns, now);
-	if (result >= 0 && result != STORE_UNKNOWN)
+	/* Which way the bytes went is not told: only small requests say something, about latency. */
+	if (result >= 0 && result != STORE_UNKNOWN && bytes < OBSERVED_BYTES_MAX)
 		estimate_add(&h->estimate, TRANSFER_READ, now, ns, bytes);
 	if (h->breaker != BREAKER_CLOSED)
 		watch_by_locked(r, now);

@@ -41,7 +41,7 @@ int replicas_find(const struct replicas *r, const char *name);      /* its numbe
 
 /*
  * Reads from one of the stores in `have` but not in `avoid`. 0 with the bytes in *ret (appended) and the store's number;
- * STORE_MISSING: every store asked said so; STORE_RANGE; -EIO, -ETIMEDOUT, -EACCES when nobody could answer by the deadline.
+ * STORE_MISSING: every store asked said so; STORE_RANGE: none has so many bytes (and *ret_store is one that said so); -EIO, -ETIMEDOUT, -EACCES when nobody could answer by the deadline.
  * *ret_missing (or NULL): stores that said "no such object" though they are in `have`.
  */
 must_check int replicas_get(struct replicas *r, const struct get_req *req, uint64_t have, uint64_t avoid, struct buf *ret,

@@ -48,18 +48,21 @@ static void decide(struct reader *g, int result)
 }
 
 /* Everybody gave its last word, and none is an answer. */
-static int last_words(const struct reader *g)
+static int last_words(struct reader *g)
 {
-	bool refused = false, range = false;
+	bool refused = false;
 
 	if (g->candidates && g->missing == g->candidates)
 		return STORE_MISSING;
 	for (unsigned i = 0; i < REPLICAS_MAX; i++) {
-		refused |= g->of[i].asked == ASKED_DONE && g->of[i].result == -EACCES;
-		range |= g->of[i].asked == ASKED_DONE && g->of[i].result == STORE_RANGE;
+		if (g->of[i].asked != ASKED_DONE)
+			continue;
+		if (g->of[i].result == STORE_RANGE) {
+			g->winner = i;
+			return STORE_RANGE;
+		}
+		refused |= g->of[i].result == -EACCES;
 	}
-	if (range)
-		return STORE_RANGE;
 	return fail(refused ? -EACCES : -EIO);
 }
 
@@ -271,7 +274,7 @@ static int hand_over(struct reader *g, struct buf *ret, unsigned *ret_store, uin
 
 	if (r == 0)
 		r = buf_add_span(ret, buf_span(&g->of[g->winner].attempt->call->body));
-	if (r == 0 && ret_store)
+	if (ret_store && (r == 0 || r == STORE_RANGE))
 		*ret_store = g->winner;
 	if (ret_missing)
 		*ret_missing = g->missing;
