@@ -72,6 +72,7 @@ int commit_new(const struct commit_options *o, struct journal *j, struct kv *ns,
 	c->journal = j;
 	c->kv = ns;
 	c->next_no = 1;
+	c->task.aim.after = COMMIT_AIM_AFTER;
 	memcpy(c->me, journal_incarnation(j), INCARNATION_SIZE);
 	lock_init(&c->lock, RANK_COMMIT);
 	cond_init(&c->work);

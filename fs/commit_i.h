@@ -89,6 +89,12 @@ struct commit {
 		uint8_t lender[INCARNATION_SIZE];  /* with tip.lent */
 		uint64_t rung_slot, rung_distance; /* our last bell */
 		uint8_t last_hash[RECORD_HASH_SIZE]; /* of the applied record */
+		unsigned streak;            /* records learned without finding the tip */
+		struct { /* with this slot, the state is as new as the tip was when it began */
+			bool set;
+			uint64_t slot, begun_ns, refresh;
+			unsigned after; /* so many records in a row: look for one */
+		} aim;
 		bool rebuilt;               /* from the journal's start, in this life */
 	} task;
 };
@@ -138,6 +144,7 @@ void commit_deadline_locked(struct commit *c);
 void commit_answer_task(void *arg);
 
 /* commit_task.c */
+#define COMMIT_AIM_AFTER 4u
 void commit_task(void *arg);
 
 /* commit_submit.c */

@@ -53,10 +53,10 @@ enum commit_act commit_plan(const struct commit_tip *t, const struct commit_opti
 		return COMMIT_PROPOSE;
 	if (t->writes && t->help_ns && now >= t->help_ns)
 		return COMMIT_PROPOSE;
-	if (t->behind || t->refresh)
-		return COMMIT_LEARN;
 	if (work && !may && !t->rung && due(t, o, now)) /* (P3) */
 		return COMMIT_RING;
+	if (t->behind || t->refresh)
+		return COMMIT_LEARN;
 	if (contest) /* (P2) */
 		return COMMIT_PROPOSE;
 	look = commit_tip_early(t, now) ? t->hold_end_ns : next_look(t, o, work && !may); /* (P4) */

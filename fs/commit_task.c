@@ -10,6 +10,7 @@
 #define LEARN_NS (5 * NS_PER_S)
 #define PROPOSE_NS (5 * NS_PER_S)
 #define RETRY_NS (200 * NS_PER_MS)
+#define AIM_AHEAD 8u
 #define RING_FARTHEST 64u
 #define RING_AGAIN 100u /* slots after which a bell was for something else */
 #define HELP_LEAST_NS (3 * NS_PER_S)
@@ -104,6 +105,23 @@ static void disagree(struct commit *c, const char *what, const char *why)
 	commit_halt(c, -EIO, why);
 }
 
+/* The tip was verified by a look that began then. */
+static void verified(struct commit *c, uint64_t begun, uint64_t refresh)
+{
+	LOCK_SCOPE(&c->lock);
+
+	c->task.streak = 0;
+	c->task.aim.set = false;
+	c->task.aim.after = COMMIT_AIM_AFTER;
+	c->verified_ns = begun;
+	c->refresh_done = MAX(c->refresh_done, refresh);
+	c->tip.refresh = c->refresh_asked > c->refresh_done;
+	c->tip.booted = true;
+	c->tip.behind = false;
+	c->skew_s = journal_clock_skew_s(c->journal);
+	cond_broadcast(&c->changed);
+}
+
 /* A record was chosen in the next slot; `proposed_ns`: ours, since then; else 0. */
 static void learned(struct commit *c, const struct record *r, uint64_t proposed_ns)
 {
@@ -116,6 +134,9 @@ static void learned(struct commit *c, const struct record *r, uint64_t proposed_
 	lock_take(&c->lock);
 	c->tip.behind = true; /* until a look finds nothing */
 	lock_give(&c->lock);
+	c->task.streak++;
+	if (c->task.aim.set && r->slot >= c->task.aim.slot)
+		verified(c, c->task.aim.begun_ns, c->task.aim.refresh);
 }
 
 /* Since when the record has been proposed, if it is the frozen one: somebody may have completed it for us. */
@@ -124,20 +145,6 @@ static uint64_t proposed_since(const struct commit *c, const struct record *r)
 	if (!c->task.frozen || memcmp(c->task.frozen->hash, r->hash, RECORD_HASH_SIZE) != 0)
 		return 0;
 	return c->task.frozen_ns;
-}
-
-/* The tip was verified by a look that began then. */
-static void verified(struct commit *c, uint64_t begun, uint64_t refresh)
-{
-	LOCK_SCOPE(&c->lock);
-
-	c->verified_ns = begun;
-	c->refresh_done = MAX(c->refresh_done, refresh);
-	c->tip.refresh = c->refresh_asked > c->refresh_done;
-	c->tip.booted = true;
-	c->tip.behind = false;
-	c->skew_s = journal_clock_skew_s(c->journal);
-	cond_broadcast(&c->changed);
 }
 
 static void failed(struct commit *c, int error)
@@ -175,6 +182,20 @@ static uint64_t look_begins(struct commit *c, uint64_t now)
 	return c->refresh_asked;
 }
 
+/* The owner may write faster than anybody can find the next slot empty: find one that is, and catch up with it. */
+static void aim(struct commit *c, uint64_t begun, uint64_t refresh)
+{
+	if (c->task.aim.set || c->task.streak < c->task.aim.after)
+		return;
+	c->task.aim.after *= 4; /* far behind: catching up comes first */
+	if (journal_ahead(c->journal, AIM_AHEAD, begun + LEARN_NS))
+		return;
+	c->task.aim.set = true;
+	c->task.aim.slot = journal_slot(c->journal) + AIM_AHEAD - 1;
+	c->task.aim.begun_ns = begun;
+	c->task.aim.refresh = refresh;
+}
+
 static void learn(struct commit *c)
 {
 	_cleanup_(record_freep) struct record *r = NULL;
@@ -185,6 +206,7 @@ static void learn(struct commit *c)
 	lock_take(&c->lock);
 	refresh = look_begins(c, begun);
 	lock_give(&c->lock);
+	aim(c, begun, refresh);
 	result = journal_learn(c->journal, begun + LEARN_NS, &r);
 	switch (result) {
 	case 0:

@@ -244,6 +244,12 @@ int journal_learn(struct journal *j, uint64_t deadline_ns, struct record **ret)
 	return 0;
 }
 
+int journal_ahead(struct journal *j, uint64_t distance, uint64_t deadline_ns)
+{
+	journal_reap(j);
+	return slot_empty(j, j->last.slot + distance, deadline_ns);
+}
+
 /* From here on this record, and no other, is proposed in the slot. */
 static int freeze(struct journal *j, struct record *r)
 {

@@ -49,6 +49,12 @@ bool journal_owns_next(const struct journal *j); /* may we use the fast path for
  */
 must_check int journal_learn(struct journal *j, uint64_t deadline_ns, struct record **ret);
 /*
+ * Is the slot `distance` after the last learned one empty still? 0: nothing was chosen there when the asking began, so whoever
+ * has learned the slots before it is as new as the tip was then (beside an owner that writes without a pause, nobody
+ * ever finds the very next slot empty). JOURNAL_UNDETERMINED: it cannot be told.
+ */
+must_check int journal_ahead(struct journal *j, uint64_t distance, uint64_t deadline_ns);
+/*
  * Gets a record chosen in the next slot: `r`, or another's. The caller fills in next, the state hash, hold,
  * time, authors and operations; slot, epoch, author, prev and seen are filled in here, and the record is sealed.
  * 0: ours was chosen. JOURNAL_LOST: *ret_other (owned) was. JOURNAL_UNDETERMINED, -EIO, -ETIMEDOUT: not

@@ -103,27 +103,53 @@ static bool learn_busy(const struct slot *s)
 	return false;
 }
 
-/* The chains of the slot itself do not tell: a link of the next slot names the record, if one was chosen. */
-static int learn_name(struct slot *s, uint64_t deadline_ns)
+/* Reads the first links of another slot at these stores. A store that is away does not keep the others' answers back. */
+static void read_first(struct journal *j, uint64_t slot, uint64_t stores, uint64_t deadline_ns,
+		       void (*fn)(enum acceptor_event event, const struct acceptor *a, void *arg), void *arg)
 {
-	struct journal *j = s->journal;
-	struct acceptor next[REPLICAS_MAX];
+	struct acceptor first[REPLICAS_MAX];
 	struct call *calls[REPLICAS_MAX] = { NULL };
-	int r = 0;
 
-	for_each_store(i, s->asked) {
-		acceptor_init(&next[i], j, i, s->number + 1);
-		acceptor_read(&next[i]);
-		calls[i] = next[i].call ? &next[i].call->call : NULL;
+	for_each_store(i, stores) {
+		acceptor_init(&first[i], j, i, slot);
+		acceptor_read(&first[i]);
+		calls[i] = first[i].call ? &first[i].call->call : NULL;
 	}
-	/* A store that is away does not keep the others' answers back. */
-	r = calls_wait(calls, REPLICAS_MAX, s->tally.majority, MIN(deadline_ns, clock_now() + NS_PER_S));
-	for_each_store(i, s->asked) {
-		if (acceptor_step(&next[i]) == ACCEPTOR_LINK)
-			tally_name(&s->tally, next[i].top.prev);
-		acceptor_release(&next[i]);
+	calls_wait(calls, REPLICAS_MAX, j->n_stores / 2 + 1, deadline_ns);
+	for_each_store(i, stores) {
+		fn(acceptor_step(&first[i]), &first[i], arg);
+		acceptor_release(&first[i]);
 	}
-	return r < 0 && r != -ETIMEDOUT ? r : 0;
+}
+
+static void count_empty(enum acceptor_event event, const struct acceptor *a, void *arg)
+{
+	unsigned *n = arg;
+
+	*n += event == ACCEPTOR_TOP;
+}
+
+int slot_empty(struct journal *j, uint64_t slot, uint64_t deadline_ns)
+{
+	unsigned n = 0;
+
+	read_first(j, slot, journal_pick(j), deadline_ns, count_empty, &n);
+	return n >= j->n_stores / 2 + 1 ? 0 : JOURNAL_UNDETERMINED;
+}
+
+static void take_name(enum acceptor_event event, const struct acceptor *a, void *arg)
+{
+	struct tally *t = arg;
+
+	if (event == ACCEPTOR_LINK)
+		tally_name(t, a->top.prev);
+}
+
+/* The chains of the slot itself do not tell: a link of the next slot names the record, if one was chosen. */
+static void learn_name(struct slot *s, uint64_t deadline_ns)
+{
+	deadline_ns = MIN(deadline_ns, clock_now() + NS_PER_S);
+	read_first(s->journal, s->number + 1, s->asked, deadline_ns, take_name, &s->tally);
 }
 
 static int verdict_result(enum tally_verdict v)
@@ -184,8 +210,6 @@ int slot_learn(struct slot *s, uint64_t deadline_ns, const struct tally_accept *
 	r = learn_chains(s, deadline_ns, ret);
 	if (r != JOURNAL_UNDETERMINED || s->tally.named)
 		return r;
-	r = learn_name(s, deadline_ns);
-	if (r)
-		return r;
+	learn_name(s, deadline_ns);
 	return verdict_result(tally_verdict(&s->tally, ret));
 }

@@ -28,6 +28,8 @@ void slot_release(struct slot *s);
  * -ETIMEDOUT, -EIO (no majority answers), -ENOMEM. Learning also: JOURNAL_NOTHING.
  */
 must_check int slot_learn(struct slot *s, uint64_t deadline_ns, const struct tally_accept **ret);
+/* Was there no first link of that slot at a majority? 0 or JOURNAL_UNDETERMINED. */
+must_check int slot_empty(struct journal *j, uint64_t slot, uint64_t deadline_ns);
 /* The owner's first try with ballot 0. JOURNAL_UNDETERMINED: go on with two phases, in the same struct slot or a new one. */
 must_check int slot_fast(struct slot *s, const struct record *r, uint64_t deadline_ns, const struct tally_accept **ret);
 /* Anybody's; proposes r unless something else may have been chosen. */

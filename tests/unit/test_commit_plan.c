@@ -122,10 +122,10 @@ static void test_patience_ends_after_six_holds(void **state)
 	pend(&t, 12 * NS_PER_S, true);
 	expect(&t, COMMIT_PROPOSE, 0);
 	/* Not without knowing the tip, nor before asking for it. */
-	t.rung = false;
-	expect(&t, COMMIT_RING, 0);
 	t.behind = true;
 	expect(&t, COMMIT_LEARN, 0);
+	t.rung = false;
+	expect(&t, COMMIT_RING, 0);
 }
 
 static void test_a_knock_is_answered_without_own_work(void **state)
