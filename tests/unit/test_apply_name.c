@@ -436,6 +436,62 @@ static void test_readdir(void **state)
 	}
 }
 
+/* Puts an entry under the hash of `name` as one whose own name has the same would stand there. */
+static void plant(const char *name, const char *other, unsigned tie)
+{
+	_cleanup_buf_ struct buf old = BUF_INIT(ROW_MAX), bucket = BUF_INIT(ROW_MAX);
+	const struct dentry d = {
+		.name = span_str(other), .ino = 4711, .type = S_IFREG, .tie = tie
+	};
+	uint8_t name_key[DENTRY_NAME_KEY_SIZE], key[16];
+
+	memset(name_key, 0xe0, sizeof(name_key));
+	key_ino_u64(ROOT_INO, dentry_hash(name_key, span_str(name)), key);
+	assert_in_range(view_get(rig.view, COL_DENTRY, span_of(key, 16), &old), 0, VIEW_MISSING);
+	assert_int_equal(bucket_edit(buf_span(&old), tie, &d, &bucket), 0);
+	assert_int_equal(view_put(rig.view, COL_DENTRY, span_of(key, 16), buf_span(&bucket)), 0);
+}
+
+static int see_tie(struct span name, uint64_t ino, uint32_t type, uint64_t cursor, void *arg)
+{
+	if (span_equal(name, SPAN_LITERAL("x")))
+		*(uint64_t *)arg = cursor & 7;
+	return 0;
+}
+
+static uint64_t tie_of_x(void)
+{
+	uint64_t tie = UINT64_MAX;
+
+	assert_int_equal(ns_readdir(rig.view, ROOT_INO, 0, see_tie, &tie), 0);
+	return tie;
+}
+
+/* Names of one hash: each has its tie, the lowest that is free; eight are enough. */
+static void test_one_hash(void **state)
+{
+	static const char *const others[] = { "p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7" };
+	uint64_t ino;
+
+	plant("x", others[0], 0);
+	plant("x", others[2], 2);
+	assert_int_equal(rig_lookup(R, ROOT_INO, "x"), 0);
+	ino = rig_create(R, ROOT_INO, "x");
+	assert_int_equal(rig_lookup(R, ROOT_INO, "x"), ino);
+	assert_int_equal(tie_of_x(), 1);
+	assert_int_equal(rig_apply(R, op_rename(ROOT_INO, "x", ROOT_INO, "y")), 0);
+	assert_int_equal(rig_lookup(R, ROOT_INO, "x"), 0);
+	plant("x", others[1], 1);
+	assert_int_equal(rig_apply(R, op_rename(ROOT_INO, "y", ROOT_INO, "x")), 0);
+	assert_int_equal(tie_of_x(), 3);
+	assert_int_equal(rig_apply(R, op_rename(ROOT_INO, "x", ROOT_INO, "y")), 0);
+	for (unsigned i = 3; i < ARRAY_SIZE(others); i++)
+		plant("x", others[i], i);
+	assert_int_equal(rig_apply(R, op_create(ROOT_INO, "x")), -ENOSPC);
+	assert_int_equal(rig_apply(R, op_rename(ROOT_INO, "y", ROOT_INO, "x")), -ENOSPC);
+	assert_int_equal(rig_lookup(R, ROOT_INO, "y"), ino);
+}
+
 static void test_dir_path(void **state)
 {
 	const uint64_t a = rig_mkdir(R, ROOT_INO, "one"), b = rig_mkdir(R, a, "two");
@@ -475,6 +531,7 @@ int main(void)
 		TEST(test_saw_rename),
 		TEST(test_times),
 		TEST(test_readdir),
+		TEST(test_one_hash),
 		TEST(test_dir_path),
 	};
 
