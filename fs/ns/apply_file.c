@@ -298,32 +298,6 @@ int apply_deficit(struct apply *a)
 	return 0;
 }
 
-static int first_key(struct span key, struct span value, void *arg)
-{
-	const int r = buf_add_span(arg, key);
-
-	return r ? r : 1;
-}
-
-static int xattrs_remove(struct view *v, uint64_t ino)
-{
-	_cleanup_buf_ struct buf key = BUF_INIT(ROW_MAX);
-	uint8_t prefix[8];
-	int r;
-
-	key_ino(ino, prefix);
-	for (;;) {
-		buf_clear(&key);
-		r = view_walk(v, COL_XATTR, span_of(prefix, sizeof(prefix)), SPAN_NULL, first_key,
-			      &key);
-		if (r < 0 || key.len == 0)
-			return r;
-		r = view_delete(v, COL_XATTR, buf_span(&key));
-		if (r)
-			return r;
-	}
-}
-
 /* An inode without a name, and its row as an orphan. ESTALE: gone; EBUSY: it has a name. */
 static int orphan_get(struct apply *a, struct node **ret, struct orphan_row *ret_row)
 {
@@ -356,10 +330,10 @@ int apply_reap(struct apply *a)
 	r = extents_cut(&x, 0, EXTENTS_ALL);
 	if (r)
 		return r;
-	r = xattrs_remove(a->view, n->ino);
+	key_ino(n->ino, key);
+	r = rows_remove(a->view, COL_XATTR, span_of(key, sizeof(key)));
 	if (r)
 		return r;
-	key_ino(n->ino, key);
 	r = view_delete(a->view, COL_ORPHAN, span_of(key, sizeof(key)));
 	if (r)
 		return r;

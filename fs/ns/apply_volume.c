@@ -69,11 +69,6 @@ int apply_format(struct apply *a)
 	return 0;
 }
 
-static bool is_incarnation(struct span s)
-{
-	return s.len == INCARNATION_SIZE;
-}
-
 /* The next block of inode numbers goes to whoever submitted this. ENOSPC: there are no more. */
 static int give_block(struct apply *a)
 {
@@ -138,43 +133,20 @@ static int mount_end(struct apply *a, const uint8_t *incarnation, enum mount_sta
 	return mount_store(a->view, incarnation, &row);
 }
 
-static int collect_first(struct span key, struct span value, void *arg)
-{
-	const int r = buf_add_span(arg, key);
-
-	return r ? r : 1;
-}
-
 /* Who ends cleanly asks for no result any more, but for the one of this operation. */
-static int results_remove(struct apply *a)
-{
-	_cleanup_buf_ struct buf key = BUF_INIT(ROW_MAX);
-	int r;
-
-	for (;;) {
-		buf_clear(&key);
-		r = view_walk(a->view, COL_RESULT, span_of(a->ctx->incarnation, INCARNATION_SIZE),
-			      SPAN_NULL, collect_first, &key);
-		if (r < 0 || key.len == 0)
-			return r;
-		r = view_delete(a->view, COL_RESULT, buf_span(&key));
-		if (r)
-			return r;
-	}
-}
-
 int apply_unmount(struct apply *a)
 {
 	uint64_t last;
 	const int r = mount_end(a, a->ctx->incarnation, MOUNT_UNMOUNTED, &last);
 
-	return r ? r : results_remove(a);
+	return r ? r
+		 : rows_remove(a->view, COL_RESULT, span_of(a->ctx->incarnation, INCARNATION_SIZE));
 }
 
 /* An incarnation that never mounted is fenced all the same: its MOUNT may still be on the way. */
 int apply_fence(struct apply *a)
 {
-	if (!is_incarnation(a->op->value))
+	if (a->op->value.len != INCARNATION_SIZE)
 		return EINVAL;
 	return mount_end(a, a->op->value.data, MOUNT_FENCED, &a->value);
 }

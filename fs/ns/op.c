@@ -261,26 +261,15 @@ int op_encode(const struct op *op, struct buf *ret)
 	return w.error;
 }
 
-static uint32_t read_u32(struct reader *rd)
-{
-	const uint64_t v = read_varint(rd);
-
-	if (v > UINT32_MAX) {
-		read_fail(rd);
-		return 0;
-	}
-	return (uint32_t)v;
-}
-
 static void read_attributes(struct reader *rd, struct op *op)
 {
-	op->set = read_u32(rd);
+	op->set = read_varint32(rd);
 	if (op->set & OP_SET_MODE)
-		op->mode = read_u32(rd);
+		op->mode = read_varint32(rd);
 	if (op->set & OP_SET_UID)
-		op->uid = read_u32(rd);
+		op->uid = read_varint32(rd);
 	if (op->set & OP_SET_GID)
-		op->gid = read_u32(rd);
+		op->gid = read_varint32(rd);
 	if (op->set & OP_SET_MTIME)
 		op->mtime_ns = read_varint(rd);
 	if (op->set & OP_SET_ATIME)
@@ -344,19 +333,19 @@ static void read_chunks(struct reader *rd, bool copies_only, struct op *op, int 
 		c->stores = read_varint(rd);
 		if (copies_only)
 			continue;
-		c->length = read_u32(rd);
-		c->key_epoch = read_u32(rd);
+		c->length = read_varint32(rd);
+		c->key_epoch = read_varint32(rd);
 		read_copy(rd, c->salt, sizeof(c->salt));
 		c->want = read_varint(rd);
-		c->policy = read_u32(rd);
+		c->policy = read_varint32(rd);
 	}
 }
 
 static void read_places(struct reader *rd, uint32_t fields, struct op *op)
 {
 	if (fields & F_OWNER) {
-		op->uid = read_u32(rd);
-		op->gid = read_u32(rd);
+		op->uid = read_varint32(rd);
+		op->gid = read_varint32(rd);
 	}
 	if (fields & F_INO)
 		op->ino = read_varint(rd);
@@ -381,11 +370,11 @@ static void read_places(struct reader *rd, uint32_t fields, struct op *op)
 static void read_contents(struct reader *rd, uint32_t fields, struct op *op, int *error)
 {
 	if (fields & F_MODE)
-		op->mode = read_u32(rd);
+		op->mode = read_varint32(rd);
 	if (fields & F_RDEV)
-		op->rdev = read_u32(rd);
+		op->rdev = read_varint32(rd);
 	if (fields & F_FLAGS)
-		op->flags = read_u32(rd);
+		op->flags = read_varint32(rd);
 	if (fields & F_ATTRIBUTES)
 		read_attributes(rd, op);
 	if (fields & F_MTIME)
@@ -448,64 +437,4 @@ void op_release(struct op *op)
 	op->chunks = NULL;
 	op->n_extents = 0;
 	op->n_chunks = 0;
-}
-
-int volume_format_encode(const struct volume_format *f, struct buf *ret)
-{
-	const size_t begin = ret->len;
-	struct writer w = WRITER(ret);
-	int error = 0;
-
-	if (f->n_stores > STORES_MAX || f->n_keyslots > STORES_MAX)
-		return -EINVAL;
-	write_raw(&w, span_of(f->id, sizeof(f->id)));
-	write_varint(&w, f->level);
-	write_varint(&w, f->epoch);
-	write_varint(&w, f->key_epoch);
-	write_raw(&w, span_of(f->name_key, sizeof(f->name_key)));
-	write_bytes(&w, f->name);
-	write_varint(&w, f->n_stores);
-	for (size_t i = 0; i < f->n_stores && !error; i++) {
-		_cleanup_buf_ struct buf row = BUF_INIT(ROW_MAX);
-
-		error = store_row_encode(&f->stores[i], &row);
-		write_bytes(&w, buf_span(&row));
-	}
-	write_varint(&w, f->n_keyslots);
-	for (size_t i = 0; i < f->n_keyslots; i++)
-		write_bytes(&w, f->keyslots[i]);
-	error = error ? error : w.error;
-	if (error)
-		ret->len = begin;
-	return error;
-}
-
-int volume_format_decode(struct span s, struct volume_format *ret)
-{
-	struct reader rd = READER(s);
-	struct volume_format f = {};
-	int error;
-
-	read_copy(&rd, f.id, sizeof(f.id));
-	f.level = read_u32(&rd);
-	f.epoch = read_u32(&rd);
-	f.key_epoch = read_u32(&rd);
-	read_copy(&rd, f.name_key, sizeof(f.name_key));
-	f.name = read_bytes(&rd, NAME_MAX_BYTES);
-	f.n_stores = read_varint(&rd);
-	for (size_t i = 0; i < f.n_stores; i++) {
-		if (i >= STORES_MAX || store_row_decode(read_bytes(&rd, ROW_MAX), &f.stores[i]))
-			return -EBADMSG;
-	}
-	f.n_keyslots = read_varint(&rd);
-	for (size_t i = 0; i < f.n_keyslots; i++) {
-		if (i >= STORES_MAX || read_error(&rd))
-			return -EBADMSG;
-		f.keyslots[i] = read_bytes(&rd, ROW_MAX);
-	}
-	error = read_end(&rd);
-	if (error)
-		return error;
-	*ret = f;
-	return 0;
 }

@@ -138,3 +138,28 @@ int totals_store(struct view *v, const struct totals_row *row)
 
 	return r ? r : view_put(v, COL_VOLUME, TOTALS_KEY, buf_span(&bytes));
 }
+
+static int first_key(struct span key, struct span value, void *arg)
+{
+	const int r = buf_add_span(arg, key);
+
+	return r ? r : 1;
+}
+
+/* One at a time: a walk must be over before the view is written. */
+int rows_remove(struct view *v, enum column column, struct span prefix)
+{
+	_cleanup_buf_ struct buf key = BUF_INIT(ROW_MAX);
+
+	for (;;) {
+		int r;
+
+		buf_clear(&key);
+		r = view_walk(v, column, prefix, SPAN_NULL, first_key, &key);
+		if (r < 0 || key.len == 0)
+			return r;
+		r = view_delete(v, column, buf_span(&key));
+		if (r)
+			return r;
+	}
+}

@@ -17,10 +17,9 @@ const char *const column_names[] = {
 #define URL_MAX	  4096
 #define ERROR_MAX 4095
 
-/* Initialisers are evaluated in any order; so decoders read field by field. */
-static uint32_t read_u32(struct reader *rd)
+uint32_t read_varint32(struct reader *rd)
 {
-	uint64_t v = read_varint(rd);
+	const uint64_t v = read_varint(rd);
 
 	if (v > UINT32_MAX) {
 		read_fail(rd);
@@ -29,7 +28,10 @@ static uint32_t read_u32(struct reader *rd)
 	return (uint32_t)v;
 }
 
-/* An encoder adds all of a row or nothing. */
+/*
+ * An encoder adds all of a row or nothing. (Decoders read field by field: what stands in an
+ * initialiser is evaluated in any order.)
+ */
 static int finish(struct writer *w, size_t begin)
 {
 	if (w->error)
@@ -92,7 +94,7 @@ static void inode_row_read_kind(struct reader *rd, struct inode_row *r)
 	case S_IFDIR:
 		r->parent = read_varint(rd);
 		r->children = read_varint(rd);
-		r->subdirs = read_u32(rd);
+		r->subdirs = read_varint32(rd);
 		break;
 	case S_IFLNK:
 		r->target = read_bytes(rd, TARGET_MAX_BYTES);
@@ -100,7 +102,7 @@ static void inode_row_read_kind(struct reader *rd, struct inode_row *r)
 		break;
 	case S_IFCHR:
 	case S_IFBLK:
-		r->rdev = read_u32(rd);
+		r->rdev = read_varint32(rd);
 		break;
 	case S_IFIFO:
 	case S_IFSOCK:
@@ -116,18 +118,18 @@ int inode_row_decode(struct span s, struct inode_row *ret)
 	struct inode_row r = {};
 	int error;
 
-	r.mode = read_u32(&rd);
-	r.uid = read_u32(&rd);
-	r.gid = read_u32(&rd);
-	r.nlink = read_u32(&rd);
+	r.mode = read_varint32(&rd);
+	r.uid = read_varint32(&rd);
+	r.gid = read_varint32(&rd);
+	r.nlink = read_varint32(&rd);
 	r.mtime_ns = read_varint(&rd);
 	r.ctime_ns = read_varint(&rd);
 	r.btime_ns = read_varint(&rd);
 	r.atime_ns = read_varint(&rd);
-	r.flags = read_u32(&rd);
-	r.policy = read_u32(&rd);
-	r.project = read_u32(&rd);
-	r.delegate = read_u32(&rd);
+	r.flags = read_varint32(&rd);
+	r.policy = read_varint32(&rd);
+	r.project = read_varint32(&rd);
+	r.delegate = read_varint32(&rd);
 	r.version = read_varint(&rd);
 	inode_row_read_kind(&rd, &r);
 	error = read_end(&rd);
@@ -186,7 +188,7 @@ void extent_row_read(struct reader *rd, struct extent_row *ret)
 	switch (r.kind) {
 	case EXTENT_CHUNK:
 		read_copy(rd, r.chunk, CHUNK_ID_SIZE);
-		r.chunk_offset = read_u32(rd);
+		r.chunk_offset = read_varint32(rd);
 		break;
 	case EXTENT_FOREIGN:
 		r.foreign_offset = read_varint(rd);
@@ -250,13 +252,13 @@ int chunk_row_decode(struct span s, struct chunk_row *ret)
 	struct chunk_row r = {};
 	int error;
 
-	r.length = read_u32(&rd);
-	r.key_epoch = read_u32(&rd);
+	r.length = read_varint32(&rd);
+	r.key_epoch = read_varint32(&rd);
 	read_copy(&rd, r.salt, sizeof(r.salt));
 	r.live = read_varint(&rd);
 	r.stores = read_varint(&rd);
 	r.want = read_varint(&rd);
-	r.policy = read_u32(&rd);
+	r.policy = read_varint32(&rd);
 	r.born = read_varint(&rd);
 	r.dead = read_varint(&rd);
 	error = read_end(&rd);
@@ -317,7 +319,7 @@ int mount_row_decode(struct span s, struct mount_row *ret)
 	struct mount_row r = {};
 	int error;
 
-	r.number = read_u32(&rd);
+	r.number = read_varint32(&rd);
 	r.status = read_u8(&rd);
 	r.last = read_varint(&rd);
 	r.slot = read_varint(&rd);
@@ -379,7 +381,7 @@ int store_row_decode(struct span s, struct store_row *ret)
 	int error;
 
 	read_copy(&rd, r.id, sizeof(r.id));
-	r.roles = read_u32(&rd);
+	r.roles = read_varint32(&rd);
 	r.name = read_bytes(&rd, LABEL_MAX);
 	r.url = read_bytes(&rd, URL_MAX);
 	error = read_end(&rd);
@@ -414,10 +416,10 @@ int volume_row_decode(struct span s, struct volume_row *ret)
 	int error;
 
 	read_copy(&rd, r.id, sizeof(r.id));
-	r.level = read_u32(&rd);
-	r.epoch = read_u32(&rd);
-	r.key_epoch = read_u32(&rd);
-	r.next_mount = read_u32(&rd);
+	r.level = read_varint32(&rd);
+	r.epoch = read_varint32(&rd);
+	r.key_epoch = read_varint32(&rd);
+	r.next_mount = read_varint32(&rd);
 	read_copy(&rd, r.name_key, sizeof(r.name_key));
 	r.created_ns = read_varint(&rd);
 	r.name = read_bytes(&rd, LABEL_MAX);

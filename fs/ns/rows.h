@@ -156,6 +156,9 @@ must_check int totals_row_decode(struct span s, struct totals_row *ret);
 #define VOLUME_KEY SPAN_NULL
 #define TOTALS_KEY SPAN_LITERAL("t")
 
+/* A number that a field of 32 bits holds. */
+uint32_t read_varint32(struct reader *rd);
+
 /* Keys. */
 void key_ino(uint64_t ino, uint8_t ret[8]);
 void key_ino_u64(uint64_t ino, uint64_t second, uint8_t ret[16]);
