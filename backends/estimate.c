@@ -10,7 +10,10 @@
 /* Smaller bodies say nothing about the rate. */
 #define RATE_BYTES_MIN (64 * KiB)
 
-/* Guesses before the first observation. Writes begin lower: uplinks are slow, and a wrong alarm costs copies. */
+/*
+ * Guesses before the first observation. Writes begin lower: uplinks are slow, and a wrong alarm
+ * costs copies.
+ */
 #define LATENCY_GUESS_S  0.05
 #define READ_RATE_GUESS  (16.0 * MiB)
 #define WRITE_RATE_GUESS (2.0 * MiB)
@@ -75,7 +78,10 @@ void estimate_add(struct estimate *e, enum transfer t, uint64_t now_ns, uint64_t
 		latency_add(&e->latency[t], s);
 		return;
 	}
-	/* At least a tenth of the time is the bytes', so that one fast answer can't tell of infinite speed. */
+	/*
+	 * At least a tenth of the time is the bytes', so that one fast answer can't tell of
+	 * infinite speed.
+	 */
 	transfer_s = s - latency_quantile(&e->latency[t], 0.5);
 	transfer_s = MAX(transfer_s, s / 10);
 	rate = (double)bytes / MAX(transfer_s, 1e-6);

@@ -27,12 +27,19 @@ struct estimate {
 	uint64_t seen_ns;          /* the last observation; 0: never */
 };
 /* A request that succeeded. */
-void estimate_add(struct estimate *e, enum transfer t, uint64_t now_ns, uint64_t duration_ns, uint64_t bytes);
+void estimate_add(struct estimate *e, enum transfer t, uint64_t now_ns, uint64_t duration_ns,
+		  uint64_t bytes);
 /* One that had not answered by then and was given up. */
 void estimate_add_late(struct estimate *e, enum transfer t, uint64_t now_ns, uint64_t duration_ns);
-/* Seconds from the start to the last byte. Without observations a hopeful guess, so that it is asked. */
+/*
+ * Seconds from the start to the last byte. Without observations a hopeful guess, so that it is
+ * asked.
+ */
 double estimate_expected_s(const struct estimate *e, enum transfer t, uint64_t bytes);
-/* When is an answer late enough to ask somebody else in addition? Three times the time that 95 in 100 need, 0.5 to 5 s. */
+/*
+ * When is an answer late enough to ask somebody else in addition? Three times the time that 95 in
+ * 100 need, 0.5 to 5 s.
+ */
 uint64_t estimate_hedge_ns(const struct estimate *e, uint64_t bytes);
 /* When does a request count against its store although it has not ended? Not before 2 s. */
 uint64_t estimate_stall_ns(const struct estimate *e, enum transfer t, uint64_t bytes);

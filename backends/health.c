@@ -26,8 +26,10 @@ enum health_verdict health_verdict_of(const struct health *h, enum health_use us
 	case -ENOSPC:
 		return HEALTH_NOTHING;
 	case -EACCES:
-		/* A reader's credentials that may not write leave a store that reads well. S3 says the
-		 * same about a missing object to who may not list, so a probe may be told it. */
+		/*
+		 * A reader's credentials that may not write leave a store that reads well. S3 says
+		 * the same about a missing object to who may not list, so a probe may be told it.
+		 */
 		if (use == HEALTH_WRITE)
 			return HEALTH_NOTHING;
 		return use == HEALTH_PROBE && !h->refused_us ? HEALTH_GOOD : HEALTH_BAD;

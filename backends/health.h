@@ -13,7 +13,7 @@
 #include "base/wait.h"
 
 enum health_verdict {
-	HEALTH_NOTHING,     /* says nothing about the store: cancelled, out of memory here, its quota */
+	HEALTH_NOTHING,     /* says nothing about it: cancelled, no memory here, its quota */
 	HEALTH_GOOD,        /* it answered as a store does: with bytes or with a condition */
 	HEALTH_BAD,         /* it answered with a failure, or late */
 	HEALTH_UNREACHABLE, /* nothing was heard */
@@ -36,15 +36,19 @@ struct health {
 };
 
 /* The result of a store operation as a verdict. answered: a head of an answer came. */
-enum health_verdict health_verdict_of(const struct health *h, enum health_use use, int result, bool answered);
+enum health_verdict health_verdict_of(const struct health *h, enum health_use use, int result,
+				      bool answered);
 /* A verdict about a request that was started at started_ns. */
 void health_verdict(struct health *h, enum health_verdict v, uint64_t started_ns, uint64_t now_ns);
 /* Both: the end of a request. */
-void health_result(struct health *h, enum health_use use, int result, bool answered, uint64_t started_ns,
-		   uint64_t now_ns);
+void health_result(struct health *h, enum health_use use, int result, bool answered,
+		   uint64_t started_ns, uint64_t now_ns);
 /* Closed: yes. Otherwise once for each interval: the one who is told yes is the probe. */
 bool health_allows(struct health *h, uint64_t now_ns);
 /* When health_allows() will say yes to a probe; NEVER when none is needed. */
 uint64_t health_probe_at(const struct health *h);
-/* Works, but not as it should: bad results of late, or much slower than the best of the others (seconds; 0: none). */
+/*
+ * Works, but not as it should: bad results of late, or much slower than the best of the others
+ * (seconds; 0: none).
+ */
 bool health_is_slow(const struct health *h, double best_other_p50_s, uint64_t now_ns);

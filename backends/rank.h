@@ -12,7 +12,8 @@ struct rank_entry {
 	double price;      /* per GB read */
 };
 /*
- * The best first: those that work before crowded ones before broken ones; unknown ones first among equals. About as fast as
- * the fastest (twice its time and 20 ms) is fast enough, and among those the cheapest is first.
+ * The best first: those that work before crowded ones before broken ones; unknown ones first among
+ * equals. About as fast as the fastest (twice its time and 20 ms) is fast enough, and among those
+ * the cheapest is first.
  */
 void rank_sort(struct rank_entry *entries, size_t n);

@@ -233,7 +233,9 @@ void replicas_observe(struct replicas *r, unsigned i, int result, uint64_t ns, u
 	assert(i < replicas_count(r));
 	LOCK_SCOPE(&r->sync.lock);
 	health_result(h, HEALTH_READ, result, result != -ETIMEDOUT, now - ns, now);
-	/* Which way the bytes went is not told: only small requests say something, about latency. */
+	/*
+	 * Which way the bytes went is not told: only small requests say something, about latency.
+	 */
 	if (result >= 0 && result != STORE_UNKNOWN && bytes < OBSERVED_BYTES_MAX)
 		estimate_add(&h->estimate, TRANSFER_READ, now, ns, bytes);
 	if (h->breaker != BREAKER_CLOSED)
@@ -258,8 +260,8 @@ uint64_t replicas_up(struct replicas *r)
 	return up;
 }
 
-void replicas_on_change(struct replicas *r, void (*fn)(unsigned store, enum replica_state, void *arg),
-			void *arg)
+void replicas_on_change(struct replicas *r,
+			void (*fn)(unsigned store, enum replica_state, void *arg), void *arg)
 {
 	LOCK_SCOPE(&r->sync.lock);
 	r->sync.on_change = fn;

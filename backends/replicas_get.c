@@ -4,8 +4,8 @@
  *
  * (G1) The best store is asked; the next in addition when the answer is late, and at once
  *      after a failure. The first good answer wins, the others are cancelled.
- * (G2) A passing failure is tried again after a while, until the deadline. A lasting one and "no such
- *      object" are not.
+ * (G2) A passing failure is tried again after a while, until the deadline. A lasting one and
+ *      "no such object" are not.
  * (G3) The breaker only orders: a store that it holds back is asked when no other is left.
  * (G4) A store for which a third of the readers wait too long already comes after the others.
  */

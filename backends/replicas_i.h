@@ -5,8 +5,9 @@
  * replicas_get.c, replicas_put.c, and replicas_watch.c (the clock: stalls, retries, probes).
  *
  * (A1) One lock for all, held for moments: never across a store call, a callback or a log line.
- * (A2) Requests report their end through attempt_done(), on the store's thread: it changes state and wakes, no more.
- *      Readers go on by themselves; puts go on in the tasks `replicas-N`; what time alone causes happens in `replicas-watch`.
+ * (A2) Requests report their end through attempt_done(), on the store's thread: it changes
+ *      state and wakes, no more. Readers go on by themselves; puts go on in the tasks `replicas-N`;
+ *      what time alone causes happens in `replicas-watch`.
  * (A3) The end of an attempt is judged once: as it ends, or earlier when it was late.
  * (A4) Stores are added at any time and never leave; `n` is read without the lock.
  */
@@ -65,7 +66,7 @@ struct attempt {
 	bool finished;
 	int result;              /* valid when finished, as is the next */
 	uint64_t retry_after_ms;
-	struct store_call *call; /* set by the starter when the start has returned; NULL: it failed */
+	struct store_call *call; /* set when the start has returned; NULL: it failed */
 	struct cond *reader;     /* wakes the reader, or NULL: gone */
 	struct put *put;         /* a write's, holds a reference */
 	struct attempt *next_cancel;
@@ -82,7 +83,10 @@ void attempt_cancel(struct attempt *a);
 /* The one who asked has waited long enough: counts against the store. */
 void attempt_judge_late_locked(struct attempt *a, enum health_verdict v, uint64_t now_ns);
 void attempt_unref(struct attempt *a);
-/* The latest time that an attempt of `bytes` may end: a connection that died silently must not use up the whole time. */
+/*
+ * The latest time that an attempt of `bytes` may end: a connection that died silently must not use
+ * up the whole time.
+ */
 uint64_t attempt_deadline(uint64_t now_ns, uint64_t bytes, uint64_t deadline_ns);
 
 /* Attempts to cancel once the lock is given back; the list holds references. */

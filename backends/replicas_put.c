@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writing to several stores (R2)(R3): a small machine for each put, driven by the ends of attempts, by the
- * watch, and by nobody's thread in particular.
+ * Writing to several stores (R2)(R3): a small machine for each put, driven by the ends of attempts,
+ * by the watch, and by nobody's thread in particular.
  *
  *   due -> flying -> stored | lost | waiting -> due ...
  *
@@ -67,7 +67,10 @@ static uint64_t body_bytes(const struct put *p)
 	return blob_span(p->body).len;
 }
 
-/* Something ended: is the caller's answer known, is a report due, does the late budget get bytes back? */
+/*
+ * Something ended: is the caller's answer known, is a report due, does the late budget get bytes
+ * back?
+ */
 static void put_changed_locked(struct put *p)
 {
 	if (put_quorum(p) != QUORUM_WAIT)
@@ -277,7 +280,7 @@ void put_go_on(struct put *p)
 		do_todo(p, &todo);
 		lock_take(&r->sync.lock);
 		p->told |= todo.report;
-		over = todo.report && p->told == p->want; /* (P1): true once, for the last reporter */
+		over = todo.report && p->told == p->want; /* (P1): true once */
 		lock_give(&r->sync.lock);
 	} while (any && !over);
 	if (!over)
@@ -387,8 +390,8 @@ static struct put *put_new(struct replicas *r, const struct put_req *req, uint64
 }
 
 /* Nothing could begin: the reports are made all the same. */
-static int put_refuse(const struct put_req *req, uint64_t want, replica_stored_fn *stored, void *arg,
-		      int error)
+static int put_refuse(const struct put_req *req, uint64_t want, replica_stored_fn *stored,
+		      void *arg, int error)
 {
 	for (unsigned i = 0; stored && i < REPLICAS_MAX; i++)
 		if (want >> i & 1)

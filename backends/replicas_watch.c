@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What happens because time passes: requests that hang are held against their store while they hang,
- * copies are tried again or given up, stores that failed are probed, and changes of state are told.
+ * What happens because time passes: requests that hang are held against their store while they
+ * hang, copies are tried again or given up, stores that failed are probed, and changes of state are
+ * told.
  */
 #include "backends/replicas_i.h"
 #include "base/log.h"
 
 #include <utlist.h>
 
-/* While anything is under way the watch looks this often, so that beginning something need not wake it. */
+/*
+ * While anything is under way the watch looks this often, so that beginning something need not wake
+ * it.
+ */
 #define TICK_NS (250 * NS_PER_MS)
 #define PROBE_DEADLINE_NS (5 * NS_PER_S)
 #define PROBE_NAME        "probe/none"

@@ -38,7 +38,8 @@ enum retry retry_put_class(int result)
 
 uint64_t retry_delay_ns(unsigned failed_attempts, uint64_t retry_after_ms, uint64_t draw)
 {
-	unsigned doublings = MIN(failed_attempts ? failed_attempts - 1 : 0, (unsigned)DOUBLINGS_MAX);
+	unsigned before = failed_attempts ? failed_attempts - 1 : 0;
+	unsigned doublings = MIN(before, (unsigned)DOUBLINGS_MAX);
 	uint64_t most = MIN(BASE_NS << doublings, LONGEST_NS);
 	uint64_t asked = MIN(retry_after_ms, ASKED_MAX_NS / NS_PER_MS) * NS_PER_MS;
 

@@ -286,8 +286,8 @@ static void pause_writing(struct disk *d, int error)
 	d->sync.paused_until_ns = clock_now() + PAUSE_NS;
 	bytes = d->sync.bytes;
 	lock_give(&d->sync.lock);
-	log_warn("cache", "writing to the cache folder failed: nothing is cached there for a minute",
-		 "error=%s", strerrorname_np(-error));
+	log_warn("cache", "writing to the cache folder failed: it rests for a minute", "error=%s",
+		 strerrorname_np(-error));
 	if (error == -ENOSPC)
 		disk_evict(d, bytes / 10);
 }
@@ -394,7 +394,8 @@ void disk_forget(struct disk *d, const struct piece_id *id)
 }
 
 /* Up to n pieces of the object. */
-static size_t find_of_object(struct disk *d, const uint8_t object[32], struct piece_id *ret, size_t n)
+static size_t find_of_object(struct disk *d, const uint8_t object[32], struct piece_id *ret,
+			     size_t n)
 {
 	struct disk_file *f, *next;
 	size_t found = 0;

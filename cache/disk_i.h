@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What the files of the piece folder share: disk.c (files), disk_index.c (what is there), disk_scan.c (what was there at the start). */
+/*
+ * What the files of the piece folder share: disk.c (files), disk_index.c (what is there),
+ * disk_scan.c (what was there at the start).
+ */
 #include "base/wait.h"
 #include "cache/disk.h"
 
@@ -41,13 +44,18 @@ struct disk {
 void disk_name(const struct piece_id *id, char *ret);
 /* The id of a name within its folder. 0, -EINVAL: not one of ours. */
 must_check int disk_name_parse(const char *name, struct piece_id *ret);
-/* Files in the making: this, then 16 hex digits of whose making; others' are left over by a crash. */
+/*
+ * Files in the making: this, then 16 hex digits of whose making; others' are left over by a crash.
+ */
 #define DISK_TEMP_PREFIX "tmp."
 
 /* ---- disk_index.c ---- */
 
 struct disk_file *disk_find_locked(struct disk *d, const struct piece_id *id);
-/* Notes a file that is there now. Without memory, or when there are too many, it is deleted by the caller: false. */
+/*
+ * Notes a file that is there now. Without memory, or when there are too many, it is deleted by the
+ * caller: false.
+ */
 bool disk_note_locked(struct disk *d, const struct piece_id *id, uint64_t bytes, uint64_t used_ns);
 /* Forgets it. false: it was not known. */
 bool disk_drop_locked(struct disk *d, const struct piece_id *id);

@@ -6,8 +6,8 @@
  *      what survives a power cut is a prefix of the batches.
  * (K2) Memory is bounded: one block cache holds index, filter and data blocks; the memtables
  *      of all columns share one limit; few files are open.
- * (K3) RocksDB tells errors as sentences. They become an errno here and the sentence is logged, because
- *      nobody above sees it.
+ * (K3) RocksDB tells errors as sentences. They become an errno here and the sentence is
+ *      logged, because nobody above sees it.
  */
 #include "base/log.h"
 #include "cache/kv_i.h"
@@ -333,7 +333,10 @@ static void set_options(struct rocks *k, const struct kv_options *opts)
 	rocksdb_writeoptions_set_sync(k->write_sync, 1);
 }
 
-/* All columns of the database, which must be opened together: the asked ones, then what else is there. */
+/*
+ * All columns of the database, which must be opened together: the asked ones, then what else is
+ * there.
+ */
 struct family_names {
 	const char **names;
 	size_t n;

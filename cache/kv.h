@@ -11,11 +11,14 @@ enum kv_cond { KV_MISSING = 1 };
 struct kv;
 struct kv_options {
 	uint64_t cache_bytes; /* block cache and write buffers together; 0: 64 MiB */
-	bool compact_on_deletion; /* columns with many deletions (directories): RocksDB's collector */
+	bool compact_on_deletion; /* columns with many deletions: directories */
 };
-/* columns: names, NULL-terminated; a column is its index. Creates what is missing. Locks the folder (a second opener: -EBUSY).
- * 0, -EBUSY, -EIO, -ENOSPC, -EBADMSG (damaged: may be deleted), -ENOMEM. */
-must_check int kv_open(const char *dir, const char *const *columns, const struct kv_options *opts, struct kv **ret);
+/*
+ * columns: names, NULL-terminated; a column is its index. Creates what is missing. Locks the folder
+ * (a second opener: -EBUSY). 0, -EBUSY, -EIO, -ENOSPC, -EBADMSG (damaged: may be deleted), -ENOMEM.
+ */
+must_check int kv_open(const char *dir, const char *const *columns, const struct kv_options *opts,
+		       struct kv **ret);
 struct kv *kv_memory(unsigned n_columns); /* NULL: no memory */
 struct kv *kv_close(struct kv *kv);
 DEFINE_CLEANUP(struct kv *, kv_close)
@@ -29,14 +32,22 @@ struct kv_batch;
 struct kv_batch *kv_batch_new(struct kv *kv);
 struct kv_batch *kv_batch_free(struct kv_batch *b);
 DEFINE_CLEANUP(struct kv_batch *, kv_batch_free)
-must_check int kv_batch_put(struct kv_batch *b, unsigned column, struct span key, struct span value);
+must_check int kv_batch_put(struct kv_batch *b, unsigned column, struct span key,
+			    struct span value);
 must_check int kv_batch_delete(struct kv_batch *b, unsigned column, struct span key);
-/* Atomically. sync: on disk when it returns; without it a crash may lose the newest batches, in order, never a part of one. */
+/*
+ * Atomically. sync: on disk when it returns; without it a crash may lose the newest batches, in
+ * order, never a part of one.
+ */
 must_check int kv_write(struct kv *kv, struct kv_batch *b, bool sync);
 
-/* Walks keys that begin with prefix, from `from` on, in order. fn: 0 go on, 1 stop, negative: error, returned. */
+/*
+ * Walks keys that begin with prefix, from `from` on, in order. fn: 0 go on, 1 stop, negative:
+ * error, returned.
+ */
 typedef int kv_walk_fn(struct span key, struct span value, void *arg);
-must_check int kv_walk(struct kv *kv, unsigned column, struct span prefix, struct span from, kv_walk_fn *fn, void *arg);
+must_check int kv_walk(struct kv *kv, unsigned column, struct span prefix, struct span from,
+		       kv_walk_fn *fn, void *arg);
 
 /* An iterator, for merging (view.c). Bounded to the prefix. Sees the state at its creation. */
 struct kv_iter;

@@ -3,7 +3,8 @@
  * Pieces in memory, the disk behind them, and one fetch for all who ask.
  *
  * (E1) An entry is `listed` (found by its id) or forgotten; who holds one keeps it either way (P3).
- * (E2) Listed entries that nobody holds are in the order of their last use, and only they count against the limit.
+ * (E2) Listed entries that nobody holds are in the order of their last use, and only they
+ *      count against the limit.
  * (E3) A flight is one fetch under way (P1). It is found by its id until it lands; those who waited
  *      get the entry from it, so that nothing evicts what they waited for.
  * (E4) The disk is read and written, and memory is freed, without the lock.
@@ -21,7 +22,7 @@ struct entry {
 	unsigned refs;
 	bool listed;
 	UT_hash_handle hh;
-	struct entry *prev, *next; /* (E2), the longest unused first; of the dead ones in a list to free */
+	struct entry *prev, *next; /* (E2), the longest unused first; or in a list to free */
 };
 
 struct flight {
@@ -128,7 +129,9 @@ static void let_go_locked(struct pieces *p, struct entry *e, struct entry **dead
 		unlist_locked(p, p->sync.unused, dead);
 }
 
-/* Lists a new entry that the caller holds, or answers the one (held instead) that was there first. */
+/*
+ * Lists a new entry that the caller holds, or answers the one (held instead) that was there first.
+ */
 static struct entry *list_locked(struct pieces *p, struct entry *e, struct entry **dead)
 {
 	struct entry *other = find_locked(p, &e->piece.id);
@@ -139,7 +142,9 @@ static struct entry *list_locked(struct pieces *p, struct entry *e, struct entry
 		let_go_locked(p, e, dead);
 		return other;
 	}
-	/* Without memory for the table it stays unlisted: its holder has it, nobody else finds it. */
+	/*
+	 * Without memory for the table it stays unlisted: its holder has it, nobody else finds it.
+	 */
 	HASH_ADD(hh, p->sync.entries, piece.id, sizeof(e->piece.id), e);
 	e->listed = e->hh.tbl != NULL;
 	return e;
@@ -222,7 +227,9 @@ static void leave_flight_locked(struct pieces *p, struct flight *f, struct entry
 	free(f);
 }
 
-/* Those who waited learn the result; the pilot leaves. e: held by the flight from here on, or NULL. */
+/*
+ * Those who waited learn the result; the pilot leaves. e: held by the flight from here on, or NULL.
+ */
 static void land_locked(struct pieces *p, struct flight *f, int result, struct entry *e,
 			struct entry **dead)
 {
@@ -302,7 +309,10 @@ static int fly(struct pieces *p, struct flight *f, piece_fetch_fn *fetch, void *
 	return r;
 }
 
-/* What can be had without flying: 0 with a held entry; 1 with *ret_flight (ours to fly) or to ask anew; negative errno. */
+/*
+ * What can be had without flying: 0 with a held entry; 1 with *ret_flight (ours to fly) or to ask
+ * anew; negative errno.
+ */
 static int get_near(struct pieces *p, const struct piece_id *id, uint64_t deadline_ns,
 		    struct entry **ret, struct flight **ret_flight)
 {

@@ -6,7 +6,8 @@
  *
  * (P1) One fetch per missing piece at a time; others wait for it (to their own deadline).
  * (P2) What was fetched was verified by the fetcher before it came here. What comes from
- *      disk is verified by who opens it; a bad one is reported with pieces_bad() and asked for again.
+ *      disk is verified by who opens it; a bad one is reported with pieces_bad() and asked for
+ *      again.
  * (P3) A piece in use is never evicted or changed.
  * (P4) A full or failing cache disk costs speed, never an error.
  */
@@ -14,7 +15,7 @@
 #include "base/budget.h"
 
 struct piece_id {
-	uint8_t object[32]; /* a chunk's id, zero-padded; or a hash naming a version of a foreign object */
+	uint8_t object[32]; /* a chunk's id, zero-padded; or a hash of a foreign object's version */
 	uint32_t index;
 };
 struct piece {
@@ -35,12 +36,19 @@ DEFINE_CLEANUP(struct pieces *, pieces_free)
 
 /* Fetches and verifies; runs on the asking thread. 0 with an owned blob, or negative errno. */
 typedef int piece_fetch_fn(const struct piece_id *id, void *arg, struct blob **ret);
-/* 0 with a held piece (pieces_put_back); negative errno of the fetch; -ETIMEDOUT waiting for another's fetch. */
-must_check int pieces_get(struct pieces *p, const struct piece_id *id, piece_fetch_fn *fetch, void *arg, uint64_t deadline_ns,
-			  struct piece **ret);
-/* Only if it is at hand (memory; with `disk` also from disk). 0 or PIECES_MISSING. Never fetches, never waits for a fetch. */
+/*
+ * 0 with a held piece (pieces_put_back); negative errno of the fetch; -ETIMEDOUT waiting for
+ * another's fetch.
+ */
+must_check int pieces_get(struct pieces *p, const struct piece_id *id, piece_fetch_fn *fetch,
+			  void *arg, uint64_t deadline_ns, struct piece **ret);
+/*
+ * Only if it is at hand (memory; with `disk` also from disk). 0 or PIECES_MISSING. Never fetches,
+ * never waits for a fetch.
+ */
 enum pieces_cond { PIECES_MISSING = 1 };
-must_check int pieces_peek(struct pieces *p, const struct piece_id *id, bool disk, struct piece **ret);
+must_check int pieces_peek(struct pieces *p, const struct piece_id *id, bool disk,
+			   struct piece **ret);
 /* Is it at hand or being fetched? For read-ahead. */
 bool pieces_has(struct pieces *p, const struct piece_id *id);
 void pieces_put_back(struct piece *piece); /* takes NULL */

@@ -103,7 +103,9 @@ int view_delete(struct view *v, unsigned column, struct span key)
 	return map_put(v->open[column], key, SPAN_NULL, true); /* (V1) */
 }
 
-/* The three layers, each at its next entry; the first layer that has the least key gives its value. */
+/*
+ * The three layers, each at its next entry; the first layer that has the least key gives its value.
+ */
 struct merge {
 	struct map *overlay[2];
 	struct map_entry next[2];
@@ -194,8 +196,8 @@ size_t view_open_rows(const struct view *v)
 }
 
 /* Calls fn for the row unless base says the same already. */
-static int row_change(struct view *v, unsigned column, const struct map_entry *e, struct buf *scratch,
-		      view_change_fn *fn, void *arg)
+static int row_change(struct view *v, unsigned column, const struct map_entry *e,
+		      struct buf *scratch, view_change_fn *fn, void *arg)
 {
 	struct span old = SPAN_NULL, new = SPAN_NULL;
 	int r;

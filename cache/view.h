@@ -25,22 +25,32 @@ DEFINE_CLEANUP(struct view *, view_free)
 must_check int view_get(struct view *v, unsigned column, struct span key, struct buf *ret);
 must_check int view_put(struct view *v, unsigned column, struct span key, struct span value);
 must_check int view_delete(struct view *v, unsigned column, struct span key);
-/* Keys that begin with prefix, from `from` on, in order. fn: 0 go on, 1 stop, negative: error, returned.
- * fn must not write to the view. */
-must_check int view_walk(struct view *v, unsigned column, struct span prefix, struct span from, kv_walk_fn *fn, void *arg);
+/*
+ * Keys that begin with prefix, from `from` on, in order. fn: 0 go on, 1 stop, negative: error,
+ * returned. fn must not write to the view.
+ */
+must_check int view_walk(struct view *v, unsigned column, struct span prefix, struct span from,
+			 kv_walk_fn *fn, void *arg);
 
 /* open becomes flying (which must be empty); a new open starts. */
 void view_cut(struct view *v);
 bool view_is_flying(const struct view *v);
 size_t view_open_rows(const struct view *v);
-/* The rows that flying changes against base: old or new may have data == NULL (absent). In order of (column, key). fn as above. */
-typedef int view_change_fn(unsigned column, struct span key, struct span old_value, struct span new_value, void *arg);
+/*
+ * The rows that flying changes against base: old or new may have data == NULL (absent). In order of
+ * (column, key). fn as above.
+ */
+typedef int view_change_fn(unsigned column, struct span key, struct span old_value,
+			   struct span new_value, void *arg);
 must_check int view_changes(struct view *v, view_change_fn *fn, void *arg);
 struct view_row {
 	unsigned column;
 	struct span key, value;
 };
-/* Writes flying and the extra rows to the base in one batch; flying is empty then. On failure nothing has changed. */
+/*
+ * Writes flying and the extra rows to the base in one batch; flying is empty then. On failure
+ * nothing has changed.
+ */
 must_check int view_commit(struct view *v, const struct view_row *extra, size_t n_extra, bool sync);
 /* Forgets flying and open. */
 void view_drop(struct view *v);

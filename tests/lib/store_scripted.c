@@ -176,7 +176,9 @@ static void play(struct scripted *s, struct play begin, struct span name, struct
 static void scripted_op_get(struct store *store, const struct get_req *r, struct store_call *c)
 {
 	play(scripted_of(store),
-	     (struct play){ .deadline_ns = r->deadline_ns, .offset = r->offset, .length = r->length },
+	     (struct play){ .deadline_ns = r->deadline_ns,
+			    .offset = r->offset,
+			    .length = r->length },
 	     r->name, c);
 }
 
@@ -219,7 +221,8 @@ struct store *scripted_new(const char *name)
 	return &s->store;
 }
 
-static void set_rule(struct store *store, struct scripted_rule *rule, const struct scripted_rule *to)
+static void set_rule(struct store *store, struct scripted_rule *rule,
+		     const struct scripted_rule *to)
 {
 	LOCK_SCOPE(&scripted_of(store)->own.lock);
 	*rule = to ? *to : (struct scripted_rule){ 0 };

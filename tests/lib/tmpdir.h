@@ -9,7 +9,9 @@
 
 #define TMPDIR_MAX 256
 
-/* Makes a new folder below $TMPDIR (or /tmp); its path in ret. Ends the test program when it can't. */
+/*
+ * Makes a new folder below $TMPDIR (or /tmp); its path in ret. Ends the test program when it can't.
+ */
 static inline void tmpdir_make(char ret[TMPDIR_MAX])
 {
 	const char *base = getenv("TMPDIR");

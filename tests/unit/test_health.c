@@ -6,7 +6,10 @@
 
 #define MS(n) ((uint64_t)(n) * NS_PER_MS)
 
-/* Results as letters, one each 10 ms: g good, b bad, u unreachable. Answers the time after the last. */
+/*
+ * Results as letters, one each 10 ms: g good, b bad, u unreachable. Answers the time after the
+ * last.
+ */
 static uint64_t feed(struct health *h, const char *results, uint64_t now)
 {
 	for (; *results; results++, now += MS(10))

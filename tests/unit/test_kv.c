@@ -351,7 +351,10 @@ static void tells_its_size(void **state)
 	assert_true(kv_disk_bytes(f->kv) > 0);
 }
 
-/* The parts of other processes: `--open DIR` answers with the errno, `--write DIR` dies after a synced write. */
+/*
+ * The parts of other processes: `--open DIR` answers with the errno, `--write DIR` dies after a
+ * synced write.
+ */
 static int other_process(const char *what, const char *dir)
 {
 	struct kv *kv = NULL;

@@ -156,7 +156,8 @@ static void a_failed_fetch_is_told_and_not_kept(void **state)
 	struct piece *piece = NULL;
 
 	f->result = -EIO;
-	assert_int_equal(pieces_get(f->pieces, &id, fetch, f, clock_now() + PATIENCE, &piece), -EIO);
+	assert_int_equal(pieces_get(f->pieces, &id, fetch, f, clock_now() + PATIENCE, &piece),
+			 -EIO);
 	assert_null(piece);
 	assert_false(pieces_has(f->pieces, &id));
 	f->result = 0;

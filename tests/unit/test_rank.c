@@ -37,8 +37,8 @@ static void among_the_quick_the_cheap(void **state)
 
 static void the_broken_last_and_the_crowded_before(void **state)
 {
-	CHECK("210", { .expected_s = 0.01, .broken = true }, { .expected_s = 0.01, .crowded = true },
-	      { .expected_s = 5 });
+	CHECK("210", { .expected_s = 0.01, .broken = true },
+	      { .expected_s = 0.01, .crowded = true }, { .expected_s = 5 });
 	CHECK("10", { .expected_s = 0.5, .broken = true }, { .expected_s = 0.1, .broken = true });
 }
 

@@ -17,7 +17,9 @@ static void outcome_release(struct outcome *o)
 
 static struct outcome read_x(struct rig *rig, uint64_t have, uint64_t avoid, uint64_t deadline_ns)
 {
-	struct get_req req = { .name = SPAN_LITERAL("x"), .limit = 1000, .deadline_ns = deadline_ns };
+	struct get_req req = {
+		.name = SPAN_LITERAL("x"), .limit = 1000, .deadline_ns = deadline_ns,
+	};
 	struct outcome o = { .body = BUF_INIT(1000), .store = 99 };
 
 	o.result = replicas_get(rig->replicas, &req, have, avoid, &o.body, &o.store, &o.missing);
@@ -254,7 +256,10 @@ static void a_stalled_store_is_noticed_before_anything_ends(void **state)
 		task_join(tasks[i]);
 }
 
-/* Each read is rescued by the hedge before the stall could show; the breaker must open all the same. */
+/*
+ * Each read is rescued by the hedge before the stall could show; the breaker must open all the
+ * same.
+ */
 static void rescued_reads_count_against_the_late_store(void **state)
 {
 	struct rig *rig = *state;

@@ -33,7 +33,8 @@ static void classes(void **state)
 
 static void delays_double_and_are_random(void **state)
 {
-	static const uint64_t most_ms[] = { 100, 100, 200, 400, 800, 1600, 3200, 6400, 10000, 10000 };
+	static const uint64_t most_ms[] = { 100,  100,	200,  400,   800,
+					    1600, 3200, 6400, 10000, 10000 };
 
 	for (unsigned n = 0; n < ARRAY_SIZE(most_ms); n++) {
 		uint64_t most = most_ms[n] * NS_PER_MS;

@@ -116,8 +116,9 @@ static void check_walk(struct view *v, const struct model *m, unsigned c, const 
 
 	for (unsigned k = from; k < KEYS; k++)
 		if (model_value(m, c, k) && span_starts(key_of(k, key), span_str(prefix)))
-			assert_int_equal(collect(key_of(k, key), value_of(model_value(m, c, k), text),
-						 &expected), 0);
+			assert_int_equal(collect(key_of(k, key),
+						 value_of(model_value(m, c, k), text), &expected),
+					 0);
 	assert_int_equal(view_walk(v, c, span_str(prefix), key_of(from, key), collect, &seen), 0);
 	assert_string_equal(buf_str(&seen), buf_str(&expected));
 }
