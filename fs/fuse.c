@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define READ_AHEAD_KB 1024
@@ -162,9 +163,9 @@ static int session_new(struct mountfs *fs)
 /* A dead daemon leaves a mount behind that answers ENOTCONN to everything: it is taken away. */
 static void clear_stale(const char *dir)
 {
-	struct stat st;
+	struct statfs st; /* a stat might be answered from the kernel's memory */
 
-	if (stat(dir, &st) < 0 && errno == ENOTCONN) {
+	if (statfs(dir, &st) < 0 && errno == ENOTCONN) {
 		log_warn("fuse", "the mount point held a dead mount, it was removed", "dir=%s", dir);
 		if (umount2(dir, MNT_DETACH) < 0)
 			log_warn("fuse", "a dead mount could not be removed", "error=%s", strerror(errno));

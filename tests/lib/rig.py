@@ -103,9 +103,10 @@ class Mount:
             self.rig.mounts.remove(self)
         return out
 
-    def kill9(self):
-        """The daemon dies; the dead mount point stays, as after a crash."""
-        pid = self.pid
+    def kill9(self, pid=None):
+        """The daemon dies; the dead mount point stays, as after a crash. Ask for the pid beforehand where a file is open for writing:
+        a process that is started closes its copy of the descriptor, and a close is a close."""
+        pid = pid or self.pid
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not os.path.exists(f"/proc/{pid}") or is_zombie(pid), f"the end of {pid}")
         if self in self.rig.mounts:
