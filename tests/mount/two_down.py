@@ -85,7 +85,8 @@ def test_all_hang_and_umount_ends():
                 raise AssertionError("close succeeded without a store")
             except OSError as e:
                 assert e.errno == errno.EIO, e
-            out = subprocess.run([rig.mangrove, "umount", m.dir], env=rig.env, capture_output=True, text=True, timeout=100)
+            out = subprocess.run([rig.mangrove, "umount", m.dir, "--timeout", "5s"], env=rig.env,
+                                 capture_output=True, text=True, timeout=100)
             assert out.returncode != 0 and out.stderr.strip(), out
         finally:
             go_on(rig, *rig.servers)
