@@ -59,6 +59,8 @@ static const struct option table[] = {
 	{ "noexec", OPTION_KERNEL, 0, 0, NULL, NULL },
 	{ "exec", OPTION_KERNEL, 0, 0, NULL, NULL },
 	{ "noatime", OPTION_KERNEL, 0, 0, NULL, NULL },
+	{ "sync", OPTION_KERNEL, 0, 0, NULL, NULL },
+	{ "dirsync", OPTION_KERNEL, 0, 0, NULL, NULL },
 	{ "rw", OPTION_IGNORED, 0, 0, NULL, NULL },
 	{ "defaults", OPTION_IGNORED, 0, 0, NULL, NULL },
 	{ "_netdev", OPTION_IGNORED, 0, 0, NULL, NULL },
@@ -80,8 +82,6 @@ static const struct option table[] = {
 	{ "lazytime", OPTION_IGNORED, 0, 0, NULL, NULL },
 	{ "nolazytime", OPTION_IGNORED, 0, 0, NULL, NULL },
 	{ "default_permissions", OPTION_IGNORED, 0, 0, NULL, NULL },
-	{ "dirsync", OPTION_IGNORED, 0, 0, NULL, NULL },
-	{ "sync", OPTION_IGNORED, 0, 0, NULL, NULL },
 	{ "comment", OPTION_IGNORED_VALUE, 0, 0, NULL, NULL },
 };
 

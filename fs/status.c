@@ -12,12 +12,17 @@
 #define GB 1e9
 /* Rows read per hold of the namespace's lock, so that a long list does not stop the mount. */
 #define DEFICIT_PAGE 256u
+/* A count stands for so many times what it took. */
+#define DEFICIT_REST 10u
 
 struct status {
 	struct volume *v;
 	struct {
 		struct lock lock;
 		uint64_t lag_since_ns[REPLICAS_MAX]; /* clock; 0: nothing was lacking when last asked */
+		/* Counting a long list costs: who asks often gets the last count again for a while. */
+		uint64_t deficits_until_ns;
+		uint64_t deficit_chunks[REPLICAS_MAX], deficit_bytes[REPLICAS_MAX];
 	} sync;
 };
 
@@ -86,7 +91,7 @@ static int add_deficit(const uint8_t id[CHUNK_ID_SIZE], unsigned store, void *ar
 	return ++p->n == DEFICIT_PAGE;
 }
 
-static int read_deficits(struct volume *v, struct snapshot *s)
+static int count_deficits(struct volume *v, struct snapshot *s)
 {
 	struct deficit_page p = { .to = s };
 	const uint8_t *after = NULL;
@@ -100,6 +105,36 @@ static int read_deficits(struct volume *v, struct snapshot *s)
 		after = p.id;
 	} while (!r && p.n == DEFICIT_PAGE);
 	return r;
+}
+
+static bool remembered_deficits(struct status *st, struct snapshot *to)
+{
+	LOCK_SCOPE(&st->sync.lock);
+
+	if (clock_now() >= st->sync.deficits_until_ns)
+		return false;
+	memcpy(to->deficit_chunks, st->sync.deficit_chunks, sizeof(to->deficit_chunks));
+	memcpy(to->deficit_bytes, st->sync.deficit_bytes, sizeof(to->deficit_bytes));
+	return true;
+}
+
+static int read_deficits(struct status *st, struct snapshot *to)
+{
+	uint64_t begun = clock_now(), now;
+	int r;
+
+	if (remembered_deficits(st, to))
+		return 0;
+	r = count_deficits(st->v, to);
+	if (r)
+		return r;
+	now = clock_now();
+	lock_take(&st->sync.lock);
+	memcpy(st->sync.deficit_chunks, to->deficit_chunks, sizeof(to->deficit_chunks));
+	memcpy(st->sync.deficit_bytes, to->deficit_bytes, sizeof(to->deficit_bytes));
+	st->sync.deficits_until_ns = now + DEFICIT_REST * (now - begun);
+	lock_give(&st->sync.lock);
+	return 0;
 }
 
 static int read_totals(struct volume *v, struct snapshot *s)
@@ -159,7 +194,7 @@ static int take_snapshot(struct status *s, struct snapshot *to)
 	volume_stopped(v, to->stopped, sizeof(to->stopped));
 	r = read_totals(v, to);
 	if (!r)
-		r = read_deficits(v, to);
+		r = read_deficits(s, to);
 	if (r < 0)
 		return r;
 	read_stores(s, to);
@@ -199,6 +234,7 @@ static struct json *mount_part(const struct volume *v, const struct snapshot *s,
 	json_set_str(j, "stopped", *s->stopped ? s->stopped : NULL);
 	json_set_str(j, "socket", socket);
 	json_set_str(j, "listen", listen);
+	json_set_str(j, "subdir", v->options->subdir);
 	return j;
 }
 

@@ -226,26 +226,44 @@ static int open_sealed(struct candidates *c, struct volume *v, const struct supe
 	return 0;
 }
 
-/* Which of the volume's stores is it? By its own superblock, by name, by URL. -1: none. */
-static int number_of(const struct candidate *one, const struct super *s)
+static int by_name(const struct super *s, const char *name)
 {
-	if (one->super)
-		return (int)one->super->self;
 	for (size_t i = 0; i < s->n_stores; i++)
-		if (!strcmp(s->stores[i].name, one->cfg->name))
-			return (int)i;
-	for (size_t i = 0; i < s->n_stores; i++)
-		if (!strcmp(s->stores[i].url, one->cfg->url))
+		if (!strcmp(s->stores[i].name, name))
 			return (int)i;
 	return -1;
 }
 
-static int assign(struct candidates *c, const struct super *s, struct candidate *ret[SUPER_STORES_MAX],
+static int by_url(const struct super *s, const char *url)
+{
+	for (size_t i = 0; i < s->n_stores; i++)
+		if (!strcmp(s->stores[i].url, url))
+			return (int)i;
+	return -1;
+}
+
+/*
+ * Which of the volume's stores is it? Its own superblock says it; where there is none, the name that a person gave it, and its
+ * URL. -1: none.
+ */
+static int number_of(const struct candidate *one, const struct super *s, bool named)
+{
+	int at;
+
+	if (one->super)
+		return (int)one->super->self;
+	at = named ? by_name(s, one->cfg->name) : by_url(s, one->cfg->url);
+	if (at >= 0)
+		return at;
+	return named ? by_url(s, one->cfg->url) : by_name(s, one->cfg->name);
+}
+
+static int assign(struct candidates *c, const struct super *s, bool named, struct candidate *ret[SUPER_STORES_MAX],
 		  char *err, size_t err_size)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		struct candidate *one = &c->all[i];
-		int at = number_of(one, s);
+		int at = number_of(one, s, named);
 
 		if (at < 0 || at >= (int)s->n_stores)
 			return say(-EINVAL, err, err_size, "store %s (%s) is not one of this volume's",
@@ -316,7 +334,7 @@ int candidates_place(struct candidates *c, struct volume *v, const struct super 
 	int r = open_sealed(c, v, &s, err, err_size);
 
 	if (!r)
-		r = assign(c, s, at, err, err_size);
+		r = assign(c, s, v->config->file != NULL, at, err, err_size);
 	if (!r)
 		r = replicas_new(&(struct replicas_options){ 0 }, &v->replicas);
 	for (size_t i = 0; !r && i < s->n_stores; i++) {

@@ -151,7 +151,10 @@ static void check_store(struct doctor *d, const struct config_store *cfg, bool w
 		r = write ? store_probe(s, deadline, &skew_s, err, sizeof(err)) :
 			    store_check_read(s, deadline, &skew_s, err, sizeof(err));
 	if (r) {
-		tell(d, BAD, what, "%s", *err ? err : strerror(-r));
+		/* "store aws (URL): ..." says whose it is a second time */
+		bool twice = !strncmp(err, what, strlen(what)) && err[strlen(what)] == ' ';
+
+		tell(d, BAD, what, "%s", twice ? err + strlen(what) + 1 : *err ? err : strerror(-r));
 		return;
 	}
 	if (skew_s > SKEW_WARN_S || skew_s < -SKEW_WARN_S)
