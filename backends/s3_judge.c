@@ -78,38 +78,51 @@ static const char *const outdated[] = { "ExpiredToken*", "InvalidToken", "TokenR
 static const char *const full[] = { "QuotaExceeded*", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", NULL };
 static const char *const unsettled[] = { "ConditionalRequestConflict", "OperationAborted", NULL };
 
+/* (J3) */
+static int hidden_error(struct exchange *x)
+{
+	if (!fault_parse_xml(buf_span(&x->req->text), &x->fault))
+		return 0;
+	exchange_explain(x, NULL);
+	return x->writes ? STORE_UNKNOWN : -EAGAIN;
+}
+
+static int listed(struct exchange *x)
+{
+	struct listing l = {};
+	int error = listing_parse_s3(buf_span(&x->req->text), &l), hidden = error ? hidden_error(x) : 0;
+
+	return hidden ? hidden : exchange_listed(x, error, &l);
+}
+
+static int headed(struct exchange *x)
+{
+	x->call->modified_s = request_header_date(x->req, "last-modified");
+	if (x->looked) /* it has come into being meanwhile */
+		return exchange_because(x, -EAGAIN, "the object appeared just now");
+	if (request_header_uint(x->req, "content-length", &x->call->size) < 0)
+		return exchange_because(x, fail(-EIO), "no length");
+	return 0;
+}
+
 static int succeeded(struct exchange *x)
 {
-	struct store_call *c = x->call;
-	struct listing l = {};
 	struct span etag = SPAN_NULL;
-	int error;
 
 	(void)request_header(x->req, "etag", &etag);
-	etag_copy(etag, c->version);
-	switch (c->op) {
+	etag_copy(etag, x->call->version);
+	switch (x->call->op) {
 	case STORE_GET:
 		return exchange_got(x);
 	case STORE_LIST:
-		error = listing_parse_s3(buf_span(&x->req->text), &l);
-		return exchange_listed(x, error, &l);
+		return listed(x);
 	case STORE_HEAD:
-		c->modified_s = request_header_date(x->req, "last-modified");
-		if (x->looked) /* it has come into being meanwhile */
-			return exchange_because(x, -EAGAIN, "the object appeared just now");
-		if (request_header_uint(x->req, "content-length", &c->size) < 0)
-			return exchange_because(x, fail(-EIO), "no length");
-		return 0;
+		return headed(x);
 	case STORE_PUT:
-		if (fault_parse_xml(buf_span(&x->req->text), &x->fault)) { /* (J3) */
-			exchange_explain(x, NULL);
-			return STORE_UNKNOWN;
-		}
-		return 0;
 	case STORE_REMOVE:
 		break;
 	}
-	return 0;
+	return hidden_error(x);
 }
 
 static int refused_credentials(struct exchange *x)

@@ -162,6 +162,14 @@ static struct outcome remove_it(struct rig *r, const char *name)
 	return outcome_of(result, c);
 }
 
+static struct outcome list(struct rig *r)
+{
+	struct store_call *c = NULL;
+	int result = store_list_wait(r->store, &(struct list_req){ .deadline_ns = in_ms(20000) }, &c);
+
+	return outcome_of(result, c);
+}
+
 /* A counter of /-/stats: requests of an operation. */
 static uint64_t count(struct rig *r, const char *op)
 {
@@ -397,6 +405,9 @@ static void test_error_with_status_200(void **state)
 
 	standin_fault(&r->server, "{\"fault\":\"error_200\",\"op\":\"put\",\"code\":\"InternalError\"}");
 	assert_int_equal(put(r, "e200").result, STORE_UNKNOWN);
+	standin_fault(&r->server, "{\"fault\":\"error_200\",\"op\":\"list\",\"code\":\"InternalError\"}");
+	assert_int_equal(list(r).result, -EAGAIN);
+	assert_int_equal(list(r).result, 0);
 }
 
 static void test_conflict_says_nothing(void **state)
