@@ -25,7 +25,7 @@
 
 #define INSTRUCTIONS __attribute__((target("sse4.2,pclmul")))
 
-/* Blocks of three: the long ones lose little time with joining, the short ones serve small inputs. */
+/* Of three: the long ones lose little time with joining, the short ones serve small inputs. */
 #define LONG_BLOCK 1360
 #define SHORT_BLOCK 120
 #define LANE 16
@@ -74,8 +74,8 @@ static INSTRUCTIONS uint64_t move_ahead(uint64_t crc, uint64_t k)
 	return _mm_crc32_u64(0, _mm_cvtsi128_si64(product));
 }
 
-static INSTRUCTIONS uint64_t three_blocks(uint64_t crc, const uint8_t *p, size_t block, uint64_t once,
-					  uint64_t twice)
+static INSTRUCTIONS uint64_t three_blocks(uint64_t crc, const uint8_t *p, size_t block,
+					  uint64_t once, uint64_t twice)
 {
 	uint64_t second = 0, third = 0;
 
