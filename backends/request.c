@@ -89,6 +89,7 @@ void request_retarget(struct request *r, enum http_method method, char *path)
 	buf_clear(&r->head);
 	buf_clear(&r->tail);
 	r->body = blob_unref(r->body);
+	r->sink = NULL;
 }
 
 int request_set_origin(struct request *r, const char *origin)

@@ -78,7 +78,10 @@ struct request *request_free(struct request *r);
 DEFINE_CLEANUP(struct request *, request_free)
 /* Forgets the answer, so that the request can be sent once more. */
 void request_rewind(struct request *r);
-/* Makes another request of it, in place: no query, headers or body. Takes path. */
+/*
+ * Makes another request of it, in place: no query, headers or body. Takes path. What answers it goes to `text`: the sink was
+ * measured for another answer.
+ */
 void request_retarget(struct request *r, enum http_method method, char *path);
 /* Copies. 0, -ENOMEM. */
 must_check int request_set_origin(struct request *r, const char *origin);
