@@ -208,6 +208,10 @@ static int succeeded(struct exchange *x)
 		error = listing_parse_azure(buf_span(&x->req->text), &l);
 		return exchange_listed(x, error, &l);
 	}
+	if (c->op == STORE_PUT && x->req->status != 201) { /* who says "created" alone has stored it */
+		exchange_explain(x, "an answer that means nothing to a put");
+		return STORE_UNKNOWN;
+	}
 	c->modified_s = request_header_date(x->req, "last-modified");
 	if (c->op == STORE_HEAD && request_header_uint(x->req, "content-length", &c->size) < 0)
 		return exchange_because(x, fail(-EIO), "no length");

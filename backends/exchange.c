@@ -398,7 +398,9 @@ int exchange_got(struct exchange *x)
 	bool ranged = x->offset || x->length;
 
 	c->modified_s = request_header_date(x->req, "last-modified");
-	if (x->if_match[0] && c->version[0] && strcmp(x->if_match, c->version) != 0)
+	if (!c->version[0]) /* a page of somebody on the way, or an error that calls itself 200 */
+		return nonsense(x, "contents without a version");
+	if (x->if_match[0] && strcmp(x->if_match, c->version) != 0)
 		return STORE_CHANGED;
 	if (x->req->status == 206)
 		return ranged ? got_part(x) : nonsense(x, "a part of what was asked for");

@@ -78,7 +78,7 @@ int exchange_throttled(struct exchange *x);
 /* By the status alone, when no code of the provider said more. */
 int exchange_by_status(struct exchange *x);
 /*
- * A 200 or 206 to a get, with the version filled in: lengths, range and version as asked? Fills size, modified_s.
+ * A 200 or 206 to a get, with the version (all servers tell one) filled in: lengths, range and version as asked? Fills size, modified_s.
  * 0, STORE_RANGE, STORE_CHANGED (from servers that ignore conditions), -EAGAIN, -EIO.
  */
 int exchange_got(struct exchange *x);

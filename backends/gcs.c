@@ -324,6 +324,10 @@ static int gcs_judge(struct exchange *x)
 		return succeeded(x);
 	fault_parse_json(buf_span(&x->req->text), &x->fault);
 	switch (status) {
+	case 400:
+		if (strstr(x->fault.message, "match calculated CRC32C")) /* the body was damaged on the way */
+			return exchange_throttled(x);
+		break;
 	case 401:
 	case 403:
 		return refused_credentials(x);
