@@ -41,7 +41,8 @@ def build_dir():
 
 
 def program(name="mangrove"):
-    for sub in ("tools", os.path.join("tests", "lib"), os.path.join("tests", "bench"), ""):
+    for sub in ("tools", os.path.join("tests", "lib"), os.path.join("tests", "bench"),
+                os.path.join("tests", "contract"), ""):
         path = os.path.abspath(os.path.join(build_dir(), sub, name))
         if os.access(path, os.X_OK) and os.path.isfile(path):
             return path
