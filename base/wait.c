@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define HELD_MAX 16
@@ -124,6 +125,12 @@ struct task *task_start(const char *name, task_fn *fn, void *arg)
 		return NULL;
 	begin = NULL; /* the thread's */
 	return take_ptr(&t);
+}
+
+void task_background(void)
+{
+	/* Of the thread, not of the process: Linux differs from POSIX here, and it is what we want. */
+	(void)!setpriority(PRIO_PROCESS, 0, 19);
 }
 
 void task_join(struct task *t)

@@ -43,6 +43,8 @@ struct task *task_start(const char *name, task_fn *fn, void *arg);
 void task_join(struct task *t);
 void task_detach(struct task *t);
 const char *task_name(void); /* of the calling task; "main" otherwise */
+/* The calling task works only with the processor time that nobody else wants, from now on. */
+void task_background(void);
 
 /* Ranks, outermost first. Add here and nowhere else. */
 enum lock_rank {

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define WRITERS        2
-#define QUEUED_MAX     32
+#define QUEUED_MAX     4096 /* small pieces; the bytes are limited by the caller */
 #define PAUSE_NS       (60 * NS_PER_S)
 #define PIECE_MAX      (16 * MiB)
 /* How exactly the files remember their last use across restarts. */
@@ -99,7 +99,7 @@ static int open_folder(struct disk *d, const char *path)
 	return 0;
 }
 
-int disk_open(const char *dir, uint64_t limit_bytes, struct disk **ret)
+int disk_open(const char *dir, uint64_t limit_bytes, uint64_t queue_bytes, struct disk **ret)
 {
 	_cleanup_(disk_closep) struct disk *d = calloc(1, sizeof(*d));
 	int r;
@@ -109,6 +109,7 @@ int disk_open(const char *dir, uint64_t limit_bytes, struct disk **ret)
 	d->dir = d->lock_file = -1;
 	snprintf(d->temp_prefix, sizeof(d->temp_prefix), DISK_TEMP_PREFIX "%016lx", random_u64());
 	d->limit_bytes = limit_bytes;
+	d->queue_bytes = queue_bytes;
 	lock_init(&d->sync.lock, RANK_DISK);
 	cond_init(&d->sync.settled);
 	r = open_folder(d, dir);
@@ -339,42 +340,54 @@ static void write_piece(struct disk *d, const struct piece_id *id, struct span c
 	evict_if_full(d);
 }
 
+/* What was asked for is written, or given up. */
+static void job_end(struct write_job *job)
+{
+	struct disk *d = job->disk;
+
+	lock_take(&d->sync.lock);
+	d->sync.writing_bytes -= blob_span(job->blob).len;
+	if (--d->sync.writing == 0)
+		cond_broadcast(&d->sync.settled);
+	lock_give(&d->sync.lock);
+	blob_unref(job->blob);
+	free(job);
+}
+
 static void write_main(void *arg)
 {
 	struct write_job *job = arg;
-	struct disk *d = job->disk;
 
-	write_piece(d, &job->id, blob_span(job->blob));
-	blob_unref(job->blob);
-	free(job);
-	LOCK_SCOPE(&d->sync.lock);
-	if (--d->sync.writing == 0)
-		cond_broadcast(&d->sync.settled);
+	/* Whoever waits for a piece goes before who may need it again. */
+	task_background();
+	write_piece(job->disk, &job->id, blob_span(job->blob));
+	job_end(job);
 }
 
 void disk_write(struct disk *d, const struct piece_id *id, struct blob *blob)
 {
-	struct write_job *job;
-	size_t len = blob_span(blob).len;
+	struct write_job *job = malloc(sizeof(*job));
+	const size_t len = blob_span(blob).len;
 	bool may;
 
-	lock_take(&d->sync.lock);
-	may = len > 0 && len <= MIN(PIECE_MAX, d->limit_bytes / 4) && may_write_locked(d, id);
-	lock_give(&d->sync.lock);
-	job = may ? malloc(sizeof(*job)) : NULL;
 	if (!job)
 		return;
-	*job = (struct write_job){ d, *id, blob_ref(blob) };
+	*job = (struct write_job){ d, *id, blob };
 	lock_take(&d->sync.lock);
-	d->sync.writing++;
+	may = len > 0 && len <= MIN(PIECE_MAX, d->limit_bytes / 4) && may_write_locked(d, id) &&
+	      (d->sync.writing == 0 || d->sync.writing_bytes + len <= d->queue_bytes);
+	if (may) {
+		d->sync.writing++;
+		d->sync.writing_bytes += len;
+	}
 	lock_give(&d->sync.lock);
-	if (pool_run(d->writers, write_main, job) == 0)
+	if (!may) {
+		free(job);
 		return;
-	blob_unref(job->blob);
-	free(job);
-	LOCK_SCOPE(&d->sync.lock);
-	if (--d->sync.writing == 0)
-		cond_broadcast(&d->sync.settled);
+	}
+	blob_ref(blob);
+	if (pool_run(d->writers, write_main, job) != 0)
+		job_end(job);
 }
 
 /* ---- forgetting ---- */

@@ -23,7 +23,7 @@ struct disk_file {
 struct disk {
 	int dir, lock_file;
 	char temp_prefix[24]; /* "tmp.<16 hex digits>": of this daemon's files in the making */
-	uint64_t limit_bytes;
+	uint64_t limit_bytes, queue_bytes;
 	struct pool *writers;
 	struct task *scanner;
 	struct {
@@ -32,6 +32,7 @@ struct disk {
 		struct disk_file *files; /* by id */
 		uint64_t bytes;
 		unsigned writing;        /* asked for and not done */
+		uint64_t writing_bytes;
 		bool scanning;           /* files may be there that are not in the index */
 		bool evicting;
 		bool closing;

@@ -25,7 +25,7 @@ static int setup(void **state)
 	tmpdir_make(f->tmp);
 	snprintf(f->dir, sizeof(f->dir), "%s/pieces", f->tmp);
 	*state = f;
-	return disk_open(f->dir, 100 * MiB, &f->disk);
+	return disk_open(f->dir, 100 * MiB, 64 * MiB, &f->disk);
 }
 
 static int teardown(void **state)
@@ -156,7 +156,7 @@ static void finds_what_an_earlier_daemon_left(void **state)
 	fd = open(path, O_CREAT | O_WRONLY, 0600);
 	assert_true(fd >= 0);
 	close(fd);
-	assert_int_equal(disk_open(f->dir, 100 * MiB, &f->disk), 0);
+	assert_int_equal(disk_open(f->dir, 100 * MiB, 64 * MiB, &f->disk), 0);
 	settle(f);
 	assert_int_equal(disk_bytes(f->disk), 5100);
 	assert_true(is_there(f, 1, 2));
@@ -194,7 +194,7 @@ static void the_longest_unused_make_room(void **state)
 	struct fixture *f = *state;
 
 	f->disk = disk_close(f->disk);
-	assert_int_equal(disk_open(f->dir, 10000, &f->disk), 0);
+	assert_int_equal(disk_open(f->dir, 10000, 64 * MiB, &f->disk), 0);
 	settle(f);
 	for (unsigned i = 0; i < 9; i++)
 		write_piece(f, 1, i, 1000);
@@ -213,7 +213,7 @@ static void a_lowered_limit_is_kept(void **state)
 	for (unsigned i = 0; i < 10; i++)
 		write_piece(f, 1, i, 1000);
 	f->disk = disk_close(f->disk);
-	assert_int_equal(disk_open(f->dir, 4000, &f->disk), 0);
+	assert_int_equal(disk_open(f->dir, 4000, 64 * MiB, &f->disk), 0);
 	for (uint64_t until = clock_now() + PATIENCE;
 	     (disk_settle(f->disk, until) || disk_bytes(f->disk) > 4000) && clock_now() < until;)
 		sleep_for(NS_PER_MS);
@@ -227,7 +227,7 @@ static void what_would_not_fit_is_not_cached(void **state)
 	struct fixture *f = *state;
 
 	f->disk = disk_close(f->disk);
-	assert_int_equal(disk_open(f->dir, 1000, &f->disk), 0);
+	assert_int_equal(disk_open(f->dir, 1000, 64 * MiB, &f->disk), 0);
 	settle(f);
 	write_piece(f, 1, 0, 500);
 	assert_false(is_there(f, 1, 0));
@@ -258,7 +258,7 @@ static void a_second_daemon_is_refused(void **state)
 	struct fixture *f = *state;
 	struct disk *second = NULL;
 
-	assert_int_equal(disk_open(f->dir, 1000, &second), -EBUSY);
+	assert_int_equal(disk_open(f->dir, 1000, 64 * MiB, &second), -EBUSY);
 	assert_null(second);
 }
 
@@ -269,9 +269,9 @@ static void a_folder_that_cannot_be(void **state)
 	char path[TMPDIR_MAX + 32];
 
 	snprintf(path, sizeof(path), "%s/no/such", f->tmp);
-	assert_int_equal(disk_open(path, 1000, &d), -EIO);
+	assert_int_equal(disk_open(path, 1000, 64 * MiB, &d), -EIO);
 	snprintf(path, sizeof(path), "%s/pieces/lock", f->tmp);
-	assert_int_equal(disk_open(path, 1000, &d), -EIO);
+	assert_int_equal(disk_open(path, 1000, 64 * MiB, &d), -EIO);
 	assert_null(d);
 }
 
