@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <dirent.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -89,6 +90,17 @@ static void raise_limits(void)
 	setrlimit(RLIMIT_NOFILE, &files);
 }
 
+/*
+ * Pieces of a megabyte come and go by the thousand: from fresh mappings each time, the kernel would clear every
+ * page of them first, a fifth of a cold read's work.
+ */
+static void keep_memory(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 128 * 1024 * 1024);
+	mallopt(M_ARENA_MAX, 4);
+}
+
 /* Standard streams away from the terminal, so that nobody waits for their end. */
 static void let_go_of_terminal(void)
 {
@@ -116,6 +128,7 @@ static int live(struct config *takes_cfg, const struct mount_options *o, int rea
 		return -EIO;
 	}
 	raise_limits();
+	keep_memory();
 	signal(SIGPIPE, SIG_IGN);
 	r = volume_open(takes_cfg, o, &v, err, err_size);
 	if (r)
