@@ -169,6 +169,47 @@ static bool is_due(struct file *f, uint64_t now)
 	return f->dirty && !f->replace && !f->flushing_by_age && f->dirty_since + DIRTY_AGE_NS <= now;
 }
 
+void data_reap_later(struct data *d, uint64_t ino)
+{
+	if (d->o.read_only)
+		return;
+	LOCK_SCOPE(&d->sync.lock);
+	if (d->sync.n_orphans == d->sync.cap_orphans) {
+		const size_t cap = MAX(d->sync.cap_orphans * 2, (size_t)64);
+		uint64_t *v = realloc(d->sync.orphans, cap * sizeof(*v));
+
+		if (!v)
+			return; /* found again as an old orphan */
+		d->sync.orphans = v;
+		d->sync.cap_orphans = cap;
+	}
+	d->sync.orphans[d->sync.n_orphans++] = ino;
+}
+
+static void ignore_result(const struct result *res, void *arg)
+{
+}
+
+static void reap_orphans(struct data *d)
+{
+	_cleanup_free_ uint64_t *list = NULL;
+	size_t n;
+
+	lock_take(&d->sync.lock);
+	list = take_ptr(&d->sync.orphans);
+	n = d->sync.n_orphans;
+	d->sync.n_orphans = d->sync.cap_orphans = 0;
+	lock_give(&d->sync.lock);
+	for (size_t i = 0; i < n; i++) {
+		const struct op op = { .kind = OP_REAP, .ino = list[i] };
+		struct result res;
+		uint64_t no;
+
+		if (commit_submit(d->o.commit, &op, COMMIT_EARLY, ignore_result, NULL, &res, &no) < 0)
+			log_debug("data", "an orphan is left for later", "inode=%llu", (unsigned long long)list[i]);
+	}
+}
+
 static void keep_once(struct data *d)
 {
 	const bool pressed = budget_used(d->write_budget) > budget_limit(d->write_budget) / 4 * 3;
@@ -184,6 +225,7 @@ static void keep_once(struct data *d)
 			file_unref(*f);
 	}
 	data_send_reports(d);
+	reap_orphans(d);
 }
 
 static void keeper(void *arg)
@@ -213,6 +255,7 @@ int data_flush_all(struct data *d, uint64_t deadline_ns)
 		file_unref(*f);
 	}
 	data_send_reports(d);
+	reap_orphans(d);
 	return first;
 }
 
@@ -285,6 +328,7 @@ struct data *data_free(struct data *d)
 		after = u->next_report;
 		upload_unref(u);
 	}
+	free(d->sync.orphans);
 	budget_free(d->write_budget);
 	budget_free(d->ahead_budget);
 	event_release(&d->wake);

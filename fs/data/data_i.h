@@ -68,6 +68,8 @@ struct data {
 		struct lock lock; /* RANK_LEAF */
 		struct file *files; /* uthash by ino */
 		struct upload *reports;
+		uint64_t *orphans; /* inodes without a name and without a handle here, to be reaped */
+		size_t n_orphans, cap_orphans;
 		uint64_t uploads, upload_bytes;
 		uint64_t corrupt_frames;
 	} sync;
@@ -85,6 +87,8 @@ void file_mark_dirty_locked(struct file *f);
 void file_mark_clean_locked(struct file *f, bool *ret_unref);
 void file_run_free(struct run *r, void *arg); /* arg: struct data */
 uint64_t file_size_locked(struct file *f, uint64_t ns_size);
+/* Frees the inode's extents soon, in its own operation, so that whoever removed the name need not wait for it. */
+void data_reap_later(struct data *d, uint64_t ino);
 int data_inode(struct data *d, uint64_t ino, struct inode_row *ret); /* without target; -ESTALE */
 
 /* flush.c */

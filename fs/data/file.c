@@ -66,24 +66,6 @@ static bool discard_locked(struct file *f)
 	return unref;
 }
 
-static void ignore_result(const struct result *res, void *arg)
-{
-}
-
-static void reap(struct data *d, uint64_t ino)
-{
-	const struct op op = { .kind = OP_REAP, .ino = ino };
-	struct result res;
-	uint64_t no;
-	int r;
-
-	if (d->o.read_only)
-		return;
-	r = commit_submit(d->o.commit, &op, COMMIT_EARLY, ignore_result, NULL, &res, &no);
-	if (r < 0)
-		log_debug("data", "an orphan stays until the next collection", "inode=%llu", (unsigned long long)ino);
-}
-
 static bool is_orphan(struct data *d, uint64_t ino)
 {
 	struct inode_row row;
@@ -103,7 +85,7 @@ void file_close(struct file *f)
 	}
 	lock_give(&f->lock);
 	if (gone)
-		reap(d, f->ino);
+		data_reap_later(d, f->ino);
 	if (unref)
 		file_unref(f);
 	file_unref(f);
@@ -125,7 +107,7 @@ void data_orphaned(struct data *d, uint64_t ino)
 		file_unref(f);
 	}
 	if (!open)
-		reap(d, ino);
+		data_reap_later(d, ino);
 }
 
 static void read_ahead(struct file *f, uint64_t off, size_t len, uint64_t size)
