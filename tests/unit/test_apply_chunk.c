@@ -68,7 +68,7 @@ static void test_replace_keeps_chunk(void **state)
 /* A chunk that is named and not used is garbage from the start. */
 static void test_unused_chunk(void **state)
 {
-	const struct op_chunk c[] = { chunk('a', 10), chunk('b', 10) };
+	const struct op_chunk c[] = { chunk('a', 10), chunk('b', 10), chunk('c', 10) };
 	const struct op_extent e[] = { in_chunk(0, 10, 'a', 0), in_chunk(90, 10, 'b', 0) };
 
 	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_WRITE,
@@ -78,11 +78,13 @@ static void test_unused_chunk(void **state)
 						   .flags = OP_WRITE_SIZE,
 						   .size = 20,
 						   .chunks = c,
-						   .n_chunks = 2 }),
+						   .n_chunks = 3 }),
 			 0);
 	check_map(R, f, "0-10:a+0");
 	assert_int_equal(chunk_of(R, 'b').live, 0);
 	assert_int_equal(chunk_of(R, 'b').dead, rig.slot);
+	assert_int_equal(chunk_of(R, 'c').live, 0);
+	assert_int_equal(chunk_of(R, 'c').dead, rig.slot);
 }
 
 /* A pack: every file's WRITE names it; a dead chunk that is named again lives again. */

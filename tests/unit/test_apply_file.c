@@ -124,6 +124,31 @@ static void test_foreign(void **state)
 	check_map(R, f, "0-10:key+7 20-100:key+27 100-110:key+7");
 }
 
+/* A foreign object that comes in parts is one extent again, from either side. */
+static void test_join_foreign(void **state)
+{
+	struct op_extent e = { .offset = 10,
+			       .row = { .kind = EXTENT_FOREIGN,
+					.length = 10,
+					.foreign_offset = 60,
+					.bytes = SPAN_LITERAL("key") } };
+	const struct op op = { .kind = OP_WRITE, .ino = f, .extents = &e, .n_extents = 1 };
+
+	assert_int_equal(rig_apply(R, op), 0);
+	e.offset = 20;
+	e.row.foreign_offset = 70;
+	assert_int_equal(rig_apply(R, op), 0);
+	e.offset = 0;
+	e.row.foreign_offset = 50;
+	assert_int_equal(rig_apply(R, op), 0);
+	check_map(R, f, "0-30:key+50");
+	e.offset = 30;
+	e.row.foreign_offset = 80;
+	e.row.bytes = SPAN_LITERAL("other");
+	assert_int_equal(rig_apply(R, op), 0);
+	check_map(R, f, "0-30:key+50 30-40:other+80");
+}
+
 static void test_append(void **state)
 {
 	assert_int_equal(write_text(R, f, 0, 0, "abc"), 0);
@@ -327,6 +352,8 @@ static void test_clone(void **state)
 	assert_int_equal(clone(f, 0, 125, f, 125), 0);
 	check_map(R, f, "0-100:a+0 120-125:hello 125-225:a+0 245-250:hello");
 	assert_int_equal(clone(f, 0, 10, f, 9), -EINVAL);
+	assert_int_equal(clone(f, 10, 10, f, 1), -EINVAL);
+	assert_int_equal(clone(f, 10, 10, f, 0), 0); /* side by side */
 	assert_int_equal(clone(f, 0, 10, f, 0), -EINVAL);
 	assert_int_equal(clone(f, 0, 10, f, FILE_SIZE_MAX - 9), -EFBIG);
 	assert_int_equal(clone(f, 0, 10, ROOT_INO, 0), -EISDIR);
@@ -354,16 +381,35 @@ static void test_many_extents(void **state)
 	assert_int_equal(chunk_of(R, 'a').live, 2);
 }
 
+/* The same without gaps: the next ones begin where the last one of a batch ended. */
+static void test_many_neighbours(void **state)
+{
+	const struct op_chunk c = chunk('a', 1000);
+	struct op_extent e[100];
+	struct op op = { .kind = OP_WRITE, .ino = f, .extents = e, .chunks = &c, .n_chunks = 1 };
+
+	for (op.n_extents = 0; op.n_extents < ARRAY_SIZE(e); op.n_extents++)
+		e[op.n_extents] = in_chunk(op.n_extents, 1, 'a', (uint32_t)(2 * op.n_extents));
+	assert_int_equal(rig_apply(R, op), 0);
+	assert_int_equal(clone(f, 0, 100, f, 100), 0);
+	assert_int_equal(chunk_of(R, 'a').live, 200);
+	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_TRUNCATE, .ino = f }), 0);
+	check_map(R, f, "");
+	assert_int_equal(chunk_of(R, 'a').live, 0);
+	assert_int_equal(rig_totals(R).bytes, 0);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, open_rig, close_rig)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_write),   TEST(test_overwrite), TEST(test_split_inline),
-		TEST(test_join),    TEST(test_foreign),	  TEST(test_append),
-		TEST(test_replace), TEST(test_size),	  TEST(test_write_refused),
-		TEST(test_mtime),   TEST(test_killpriv),  TEST(test_truncate),
-		TEST(test_punch),   TEST(test_clone),	  TEST(test_many_extents),
+		TEST(test_write),	  TEST(test_overwrite),	      TEST(test_split_inline),
+		TEST(test_join),	  TEST(test_foreign),	      TEST(test_join_foreign),
+		TEST(test_append),	  TEST(test_replace),	      TEST(test_size),
+		TEST(test_write_refused), TEST(test_mtime),	      TEST(test_killpriv),
+		TEST(test_truncate),	  TEST(test_punch),	      TEST(test_clone),
+		TEST(test_many_extents),  TEST(test_many_neighbours),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 /* Rename: over what is there, between directories, exchanged, and what it refuses. */
 #include <sys/stat.h>
 
+#include "fs/ns/dentry.h"
 #include "tests/lib/cm.h"
 #include "tests/lib/ns_rig.h"
 
@@ -180,16 +181,59 @@ static void test_exchange_directories(void **state)
 	assert_int_equal(rig_inode(R, b).nlink, 3);
 }
 
+/* Two names with one hash of 60 bits under the rig's name key, found by search. */
+#define TWIN_A "7c14ae9b41a8424"
+#define TWIN_B "ceea94be2d3874d"
+
+static void test_twins_have_one_hash(void **state)
+{
+	uint8_t name_key[DENTRY_NAME_KEY_SIZE];
+
+	memset(name_key, 0xe0, sizeof(name_key));
+	assert_int_equal(dentry_hash(name_key, SPAN_LITERAL(TWIN_A)),
+			 dentry_hash(name_key, SPAN_LITERAL(TWIN_B)));
+}
+
+/* Both names of a rename in one bucket: the second change starts from what the first one made. */
+static void test_in_one_bucket(void **state)
+{
+	const uint64_t x = rig_create(R, b, TWIN_A);
+	uint64_t y;
+
+	assert_int_equal(move(b, TWIN_A, b, TWIN_B), 0);
+	assert_int_equal(rig_lookup(R, b, TWIN_A), 0);
+	assert_int_equal(rig_lookup(R, b, TWIN_B), x);
+	y = rig_create(R, b, TWIN_A);
+	assert_int_equal(rig_lookup(R, b, TWIN_B), x);
+	assert_int_equal(move_with(OP_RENAME_EXCHANGE, b, TWIN_A, b, TWIN_B), 0);
+	assert_int_equal(rig_lookup(R, b, TWIN_A), x);
+	assert_int_equal(rig_lookup(R, b, TWIN_B), y);
+	assert_int_equal(move(b, TWIN_A, b, TWIN_B), 0);
+	assert_int_equal(rig_lookup(R, b, TWIN_A), 0);
+	assert_int_equal(rig_lookup(R, b, TWIN_B), x);
+	assert_int_equal(rig_inode(R, y).nlink, 0);
+	assert_int_equal(rig_inode(R, b).children, 1);
+	assert_int_equal(rig_apply(R, op_at(OP_UNLINK, b, TWIN_B)), 0);
+	assert_int_equal(rig_apply(R, op_at(OP_RMDIR, ROOT_INO, "b")), 0);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, open_rig, close_rig)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_file),	   TEST(test_directory),
-		TEST(test_over_file),	   TEST(test_refused),
-		TEST(test_over_directory), TEST(test_into_itself),
-		TEST(test_same),	   TEST(test_noreplace),
-		TEST(test_exchange),	   TEST(test_exchange_directories),
+		TEST(test_file),
+		TEST(test_directory),
+		TEST(test_over_file),
+		TEST(test_refused),
+		TEST(test_over_directory),
+		TEST(test_into_itself),
+		TEST(test_same),
+		TEST(test_noreplace),
+		TEST(test_exchange),
+		TEST(test_exchange_directories),
+		TEST(test_twins_have_one_hash),
+		TEST(test_in_one_bucket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
