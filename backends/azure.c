@@ -84,8 +84,8 @@ static int azure_sign(struct exchange *x, const struct creds_value *v, uint64_t 
 
 /* ---- the five operations ---- */
 
-static struct exchange *begin(struct store *st, struct store_call *c, enum http_method m, struct span name,
-			      uint64_t deadline_ns)
+static struct exchange *begin(struct store *st, struct store_call *c, enum http_method m,
+			      struct span name, uint64_t deadline_ns)
 {
 	struct web *w = container_of(st, struct web, store);
 	_cleanup_free_ char *key = web_key(w, name);
@@ -168,7 +168,8 @@ static void azure_list(struct store *st, const struct list_req *r, struct store_
 	struct web *w = container_of(st, struct web, store);
 	_cleanup_free_ char *prefix = web_key(w, r->prefix);
 	_cleanup_free_ char *path = web_path(of(w)->base, w->bucket, NULL, true);
-	struct exchange *x = prefix && path ? exchange_new(w, c, HTTP_GET, path, r->deadline_ns) : NULL;
+	struct exchange *x = prefix && path ? exchange_new(w, c, HTTP_GET, path, r->deadline_ns)
+					    : NULL;
 	struct pairs *q;
 	int error = x ? exchange_page(x, r) : fail(-ENOMEM);
 
@@ -208,7 +209,8 @@ static int succeeded(struct exchange *x)
 		error = listing_parse_azure(buf_span(&x->req->text), &l);
 		return exchange_listed(x, error, &l);
 	}
-	if (c->op == STORE_PUT && x->req->status != 201) { /* who says "created" alone has stored it */
+	/* who says "created" alone has stored it */
+	if (c->op == STORE_PUT && x->req->status != 201) {
 		exchange_explain(x, "an answer that means nothing to a put");
 		return STORE_UNKNOWN;
 	}
@@ -243,17 +245,22 @@ static int refused_credentials(struct exchange *x)
 	const char *code = x->fault.code;
 
 	if (x->req->status == 401)
-		return x->value ? AGAIN_RENEW : exchange_because(x, -EACCES, "credentials are needed");
+		return x->value ? AGAIN_RENEW
+				: exchange_because(x, -EACCES, "credentials are needed");
 	if (strcmp(code, "AuthenticationFailed") == 0 && clocks_differ(x))
 		return AGAIN_CLOCK;
 	if (strcmp(code, "AuthenticationFailed") == 0 && x->value && x->value->kind != CREDS_KEY)
 		return AGAIN_RENEW; /* expired */
 	if (strcmp(code, "AuthenticationFailed") == 0 || strcmp(code, "AuthorizationFailure") == 0)
-		return exchange_because(x, -EACCES, "the account key is wrong, or a firewall keeps us out");
+		return exchange_because(x, -EACCES,
+					"the account key is wrong, or a firewall keeps us out");
 	if (strcmp(code, "AuthorizationPermissionMismatch") == 0)
-		return exchange_because(x, -EACCES, "the identity lacks the role Storage Blob Data Contributor");
+		return exchange_because(
+			x, -EACCES, "the identity lacks the role Storage Blob Data Contributor");
 	if (strcmp(code, "KeyBasedAuthenticationNotPermitted") == 0)
-		return exchange_because(x, -EACCES, "the account allows no keys: use a client secret or a managed identity");
+		return exchange_because(
+			x, -EACCES,
+			"the account allows no keys: use a client secret or a managed identity");
 	return exchange_because(x, -EACCES, NULL);
 }
 
@@ -262,7 +269,8 @@ static int missing(struct exchange *x)
 	const char *code = x->fault.code;
 
 	if (strcmp(code, "ContainerNotFound") == 0)
-		return exchange_because(x, fail(-EIO), "create the container first, or correct its name");
+		return exchange_because(x, fail(-EIO),
+					"create the container first, or correct its name");
 	if (strcmp(code, "BlobNotFound") != 0)
 		return exchange_because(x, fail(-EIO), "it does not say what is missing");
 	switch (x->call->op) {
@@ -281,15 +289,17 @@ static int conflict(struct exchange *x)
 	const char *code = x->fault.code;
 	bool creates = x->call->op == STORE_PUT && x->cond == PUT_IF_ABSENT;
 
-	if (creates && (strcmp(code, "BlobAlreadyExists") == 0 || strcmp(code, "ConditionNotMet") == 0 ||
-			strcmp(code, "UnauthorizedBlobOverwrite") == 0))
+	if (creates &&
+	    (strcmp(code, "BlobAlreadyExists") == 0 || strcmp(code, "ConditionNotMet") == 0 ||
+	     strcmp(code, "UnauthorizedBlobOverwrite") == 0))
 		return STORE_EXISTS;
 	if (x->conditional && strcmp(code, "ConditionNotMet") == 0)
 		return STORE_CHANGED;
 	if (strcmp(code, "ContainerBeingDeleted") == 0)
 		return exchange_because(x, fail(-EIO), "the container is being deleted");
 	if (strcmp(code, "BlobArchived") == 0 || strcmp(code, "BlobBeingRehydrated") == 0)
-		return exchange_because(x, fail(-EIO), "the blob is archived and must be rehydrated first");
+		return exchange_because(x, fail(-EIO),
+					"the blob is archived and must be rehydrated first");
 	return exchange_because(x, fail(-EIO), NULL);
 }
 
@@ -333,28 +343,38 @@ static void free_more(struct store *s)
 }
 
 static const struct store_ops ops = {
-	.get = azure_get, .put = azure_put, .head = azure_head, .list = azure_list, .remove = azure_remove,
+	.get = azure_get,
+	.put = azure_put,
+	.head = azure_head,
+	.list = azure_list,
+	.remove = azure_remove,
 	.free = web_free,
 };
-static const struct dialect dialect = {
-	.sign = azure_sign, .judge = azure_judge, .free_more = free_more
-};
+static const struct dialect dialect = { .sign = azure_sign,
+					.judge = azure_judge,
+					.free_more = free_more };
 
-/* In path style the account comes first in the path, unless the endpoint has it already or is the account's own host. */
+/*
+ * In path style the account comes first in the path, unless the endpoint has it already or is the
+ * account's own host.
+ */
 static int set_base(struct azure *a)
 {
 	const struct endpoint *e = &a->web.endpoint;
 	size_t n = strlen(a->account), have = strlen(e->path);
-	bool own_host = strncmp(e->host, a->account, n) == 0 && (e->host[n] == '.' || e->host[n] == '-');
-	bool named = have > n && e->path[have - n - 1] == '/' && strcmp(e->path + have - n, a->account) == 0;
+	bool own_host = strncmp(e->host, a->account, n) == 0 &&
+			(e->host[n] == '.' || e->host[n] == '-');
+	bool named = have > n && e->path[have - n - 1] == '/' &&
+		     strcmp(e->path + have - n, a->account) == 0;
 
-	if (asprintf(&a->base, "%s%s%s", e->path, own_host || named ? "" : "/", own_host || named ? "" : a->account) < 0)
+	if (asprintf(&a->base, "%s%s%s", e->path, own_host || named ? "" : "/",
+		     own_host || named ? "" : a->account) < 0)
 		a->base = NULL;
 	return a->base ? 0 : fail(-ENOMEM);
 }
 
-static int set_endpoint(struct azure *a, const struct uri *u, const struct creds_azure_options *o, char *err,
-			size_t err_size)
+static int set_endpoint(struct azure *a, const struct uri *u, const struct creds_azure_options *o,
+			char *err, size_t err_size)
 {
 	_cleanup_free_ char *found = NULL;
 	const char *text = uri_param(u, "endpoint");
@@ -385,13 +405,15 @@ static bool is_made_of(const char *s, const char *others, size_t min, size_t max
 	size_t n = strlen(s);
 
 	for (size_t i = 0; i < n; i++)
-		if (!islower((unsigned char)s[i]) && !isdigit((unsigned char)s[i]) && !strchr(others, s[i]))
+		if (!islower((unsigned char)s[i]) && !isdigit((unsigned char)s[i]) &&
+		    !strchr(others, s[i]))
 			return false;
 	return n >= min && n <= max;
 }
 
 /* The path is CONTAINER[/PREFIX]. */
-static int set_names(struct azure *a, const struct uri *u, const char **ret_prefix, char *err, size_t err_size)
+static int set_names(struct azure *a, const struct uri *u, const char **ret_prefix, char *err,
+		     size_t err_size)
 {
 	size_t n = strcspn(u->path, "/");
 
@@ -401,18 +423,23 @@ static int set_names(struct azure *a, const struct uri *u, const char **ret_pref
 		return fail(-ENOMEM);
 	*ret_prefix = u->path + n + strspn(u->path + n, "/");
 	if (!is_made_of(a->account, "", 3, 24))
-		snprintf(err, err_size, "'%s' is not an account's name (3 to 24 of a-z 0-9)", a->account);
+		snprintf(err, err_size, "'%s' is not an account's name (3 to 24 of a-z 0-9)",
+			 a->account);
 	else if (!is_made_of(a->web.bucket, "-$", 3, 63))
-		snprintf(err, err_size, "'%s' is not a container's name: the URL is azblob://ACCOUNT/CONTAINER[/PREFIX]",
+		snprintf(err, err_size,
+			 "'%s' is not a container's name: the URL is "
+			 "azblob://ACCOUNT/CONTAINER[/PREFIX]",
 			 a->web.bucket);
 	else if (strlen(*ret_prefix) > PREFIX_MAX)
-		snprintf(err, err_size, "the prefix after the container is longer than %d bytes", PREFIX_MAX);
+		snprintf(err, err_size, "the prefix after the container is longer than %d bytes",
+			 PREFIX_MAX);
 	else
 		return 0;
 	return fail(-EINVAL);
 }
 
-static int set_up(struct azure *a, const struct store_config *cfg, const struct uri *u, char *err, size_t err_size)
+static int set_up(struct azure *a, const struct store_config *cfg, const struct uri *u, char *err,
+		  size_t err_size)
 {
 	struct creds_azure_options o = { .file = cfg->credentials };
 	const char *prefix = "";
@@ -422,7 +449,8 @@ static int set_up(struct azure *a, const struct store_config *cfg, const struct 
 	a->web.dialect = &dialect;
 	o.account = a->account;
 	if (error == 0)
-		error = web_init(&a->web, &ops, &dialect, cfg->name, cfg->url, prefix, uri_param(u, "ca_file"));
+		error = web_init(&a->web, &ops, &dialect, cfg->name, cfg->url, prefix,
+				 uri_param(u, "ca_file"));
 	if (error == 0)
 		error = set_endpoint(a, u, &o, err, err_size);
 	if (error == 0)
@@ -432,7 +460,8 @@ static int set_up(struct azure *a, const struct store_config *cfg, const struct 
 	return error;
 }
 
-int azure_open(const struct store_config *cfg, const struct uri *u, struct store **ret, char *err, size_t err_size)
+int azure_open(const struct store_config *cfg, const struct uri *u, struct store **ret, char *err,
+	       size_t err_size)
 {
 	static const char *const known[] = { "endpoint", "ca_file", "anonymous", NULL };
 	struct azure *a;

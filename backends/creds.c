@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define RENEW_BEFORE_S 300    /* or half of the life that is left, if that is less */
+#define RENEW_BEFORE_S 300         /* or half of the life that is left, if that is less */
 #define HOLD_OFF_NS (2 * NS_PER_S) /* after a failure nobody asks again for so long */
 #define FETCH_DEADLINE_NS (10 * NS_PER_S)
 #define METADATA_CONNECT_MS 1000
@@ -23,12 +23,12 @@ struct creds {
 	void *self;
 	struct {
 		struct lock lock;
-		struct creds_value *value;  /* or NULL */
-		uint64_t renew_s;           /* from then on; 0: never */
-		struct task *task;          /* the newest renewal, to be joined */
+		struct creds_value *value; /* or NULL */
+		uint64_t renew_s;          /* from then on; 0: never */
+		struct task *task;         /* the newest renewal, to be joined */
 		bool renewing;
 		struct creds_wait *waiting;
-		int error;                  /* of the last renewal, until hold_until_ns */
+		int error; /* of the last renewal, until hold_until_ns */
 		uint64_t hold_until_ns;
 		char why[256];
 	} sync;
@@ -44,8 +44,8 @@ static char *wipe_free(char *s)
 	return NULL;
 }
 
-struct creds_value *creds_value_new(enum creds_kind kind, const char *id, const char *secret, const char *session,
-				    uint64_t expires_s)
+struct creds_value *creds_value_new(enum creds_kind kind, const char *id, const char *secret,
+				    const char *session, uint64_t expires_s)
 {
 	_cleanup_(creds_value_unrefp) struct creds_value *v = calloc(1, sizeof(*v));
 
@@ -100,7 +100,8 @@ static void keep_locked(struct creds *c, struct creds_value *takes_value)
 	c->sync.renew_s = takes_value->expires_s - MIN((uint64_t)RENEW_BEFORE_S, life / 2);
 }
 
-int creds_new(const struct creds_source *source, void *self, struct creds **ret, char *err, size_t err_size)
+int creds_new(const struct creds_source *source, void *self, struct creds **ret, char *err,
+	      size_t err_size)
 {
 	struct creds *c = calloc(1, sizeof(*c));
 	struct creds_value *v = NULL;
@@ -215,7 +216,8 @@ static int renew_start_locked(struct creds *c)
 	return 0;
 }
 
-int creds_get(struct creds *c, struct creds_wait *w, struct creds_value **ret, char *err, size_t err_size)
+int creds_get(struct creds *c, struct creds_wait *w, struct creds_value **ret, char *err,
+	      size_t err_size)
 {
 	LOCK_SCOPE(&c->sync.lock);
 	struct creds_value *v = c->sync.value;
@@ -318,7 +320,8 @@ struct request *creds_request(enum http_method method, const char *url, bool met
 	if (!base || endpoint_parse(base, "https", &e) < 0)
 		return NULL;
 	/* a slash at the end of a path counts, and there is always one */
-	if (asprintf(&path, "%s%s", e.path, base[strlen(base) - 1] == '/' || !e.path[0] ? "/" : "") < 0) {
+	if (asprintf(&path, "%s%s", e.path,
+		     base[strlen(base) - 1] == '/' || !e.path[0] ? "/" : "") < 0) {
 		path = NULL;
 		return NULL;
 	}

@@ -36,7 +36,8 @@ static int on_key(const char *section, const char *name, const char *value, int 
 	if (!ours)
 		return 0;
 	s->found = true;
-	if (name && value[0] && !pairs_get(s->ret, name)) /* the first word stands: credentials before config */
+	if (name && value[0] &&
+	    !pairs_get(s->ret, name)) /* the first word stands: credentials before config */
 		pairs_add(s->ret, name, value);
 	return pairs_error(s->ret);
 }
@@ -52,7 +53,8 @@ static int read_section(const char *file, struct section *s, struct aws_answer *
 	return error == -ENOMEM ? error : 0;
 }
 
-static int read_default_file(const char *env, const char *below_home, struct section *s, struct aws_answer *ret)
+static int read_default_file(const char *env, const char *below_home, struct section *s,
+			     struct aws_answer *ret)
 {
 	const char *file = creds_env(env), *home = creds_env("HOME");
 	_cleanup_free_ char *path = NULL;
@@ -68,7 +70,8 @@ static int read_default_file(const char *env, const char *below_home, struct sec
 }
 
 /* 0 with the profile's keys; AWS_NEXT: there is no such profile. */
-static int profile_read(const struct aws *a, const char *name, struct pairs *ret_keys, struct aws_answer *ret)
+static int profile_read(const struct aws *a, const char *name, struct pairs *ret_keys,
+			struct aws_answer *ret)
 {
 	struct section s = { .name = name, .ret = ret_keys };
 	int error;
@@ -87,7 +90,8 @@ static int profile_read(const struct aws *a, const char *name, struct pairs *ret
 
 static int from_env(struct aws_answer *ret)
 {
-	const char *id = creds_env("AWS_ACCESS_KEY_ID"), *secret = creds_env("AWS_SECRET_ACCESS_KEY");
+	const char *id = creds_env("AWS_ACCESS_KEY_ID"),
+		   *secret = creds_env("AWS_SECRET_ACCESS_KEY");
 
 	if (!id || !secret)
 		return AWS_NEXT;
@@ -95,14 +99,15 @@ static int from_env(struct aws_answer *ret)
 	return ret->value ? 0 : fail(-ENOMEM);
 }
 
-static int from_profile(struct creds *c, const struct aws *a, const char *name, bool local, unsigned deep,
-			struct aws_answer *ret);
+static int from_profile(struct creds *c, const struct aws *a, const char *name, bool local,
+			unsigned deep, struct aws_answer *ret);
 
 /* Who signs for the role: another profile, or where the machine runs. */
-static int role_signer(struct creds *c, const struct aws *a, const struct pairs *keys, const char *name, unsigned deep,
-		       struct aws_answer *ret)
+static int role_signer(struct creds *c, const struct aws *a, const struct pairs *keys,
+		       const char *name, unsigned deep, struct aws_answer *ret)
 {
-	const char *profile = pairs_get(keys, "source_profile"), *source = pairs_get(keys, "credential_source");
+	const char *profile = pairs_get(keys, "source_profile"),
+		   *source = pairs_get(keys, "credential_source");
 	int result = AWS_NEXT;
 
 	if (profile && strcmp(profile, name) == 0 && pairs_get(keys, "aws_access_key_id")) {
@@ -120,13 +125,15 @@ static int role_signer(struct creds *c, const struct aws *a, const struct pairs 
 	else if (source && strcmp(source, "EcsContainer") == 0)
 		result = aws_from_container(c, ret);
 	if (result == AWS_NEXT)
-		result = aws_answer_error(ret, -EACCES, "profile %s: nobody to sign for role_arn "
-						       "(source_profile or credential_source)", name);
+		result = aws_answer_error(ret, -EACCES,
+					  "profile %s: nobody to sign for role_arn "
+					  "(source_profile or credential_source)",
+					  name);
 	return result;
 }
 
-static int from_role(struct creds *c, const struct aws *a, const struct pairs *keys, const char *name, unsigned deep,
-		     struct aws_answer *ret)
+static int from_role(struct creds *c, const struct aws *a, const struct pairs *keys,
+		     const char *name, unsigned deep, struct aws_answer *ret)
 {
 	_cleanup_(creds_value_unrefp) struct creds_value *signer = NULL;
 	const struct aws_role role = {
@@ -155,14 +162,16 @@ static int from_process(struct creds *c, const char *command, struct aws_answer 
 	return error < 0 ? error : aws_parse_json(buf_span(&text), ret);
 }
 
-static int from_profile(struct creds *c, const struct aws *a, const char *name, bool local, unsigned deep,
-			struct aws_answer *ret)
+static int from_profile(struct creds *c, const struct aws *a, const char *name, bool local,
+			unsigned deep, struct aws_answer *ret)
 {
 	_cleanup_pairs_ struct pairs keys = {};
 	const char *process, *id, *secret;
-	int result = deep > SOURCES_DEEP ?
-			     aws_answer_error(ret, -EACCES, "profile %s: source_profile goes round in a circle", name) :
-			     profile_read(a, name, &keys, ret);
+	int result = deep > SOURCES_DEEP
+			     ? aws_answer_error(ret, -EACCES,
+						"profile %s: source_profile goes round in a circle",
+						name)
+			     : profile_read(a, name, &keys, ret);
 
 	if (result)
 		return result;
@@ -174,20 +183,24 @@ static int from_profile(struct creds *c, const struct aws *a, const char *name, 
 	if (pairs_get(&keys, "role_arn"))
 		return from_role(c, a, &keys, name, deep, ret);
 	if (id && secret) {
-		ret->value = creds_value_new(CREDS_AWS, id, secret, pairs_get(&keys, "aws_session_token"), 0);
+		ret->value = creds_value_new(CREDS_AWS, id, secret,
+					     pairs_get(&keys, "aws_session_token"), 0);
 		return ret->value ? 0 : fail(-ENOMEM);
 	}
 	if (process)
 		return from_process(c, process, ret);
 	if (pairs_get(&keys, "sso_session") || pairs_get(&keys, "sso_start_url"))
-		return aws_answer_error(ret, -EACCES, "profile %s uses SSO: add credential_process = "
-						      "aws configure export-credentials --profile %s", name, name);
+		return aws_answer_error(ret, -EACCES,
+					"profile %s uses SSO: add credential_process = "
+					"aws configure export-credentials --profile %s",
+					name, name);
 	return AWS_NEXT;
 }
 
 /* ---- the chain ---- */
 
-static int from_web_identity(struct creds *c, const struct aws *a, bool local, struct aws_answer *ret)
+static int from_web_identity(struct creds *c, const struct aws *a, bool local,
+			     struct aws_answer *ret)
 {
 	const struct aws_role role = {
 		.arn = creds_env("AWS_ROLE_ARN"),
@@ -200,13 +213,15 @@ static int from_web_identity(struct creds *c, const struct aws *a, bool local, s
 	return local ? CREDS_LATER : aws_assume_role(c, a, &role, NULL, ret);
 }
 
-static int explicit_profile(struct creds *c, const struct aws *a, bool local, struct aws_answer *ret)
+static int explicit_profile(struct creds *c, const struct aws *a, bool local,
+			    struct aws_answer *ret)
 {
 	int result = from_profile(c, a, profile_name(a), local, 0, ret);
 
 	if (result == AWS_NEXT)
-		return aws_answer_error(ret, -EACCES, "no credentials for profile %s%s%s", profile_name(a),
-					a->file ? " in " : "", a->file ? a->file : "");
+		return aws_answer_error(ret, -EACCES, "no credentials for profile %s%s%s",
+					profile_name(a), a->file ? " in " : "",
+					a->file ? a->file : "");
 	return result;
 }
 
@@ -229,13 +244,15 @@ static int chain(struct creds *c, const struct aws *a, bool local, struct aws_an
 	if (result == AWS_NEXT)
 		result = aws_from_instance(c, ret);
 	if (result == AWS_NEXT)
-		result = aws_answer_error(ret, -EACCES,
-					  "no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-					  "a profile, or credentials = FILE");
+		result = aws_answer_error(
+			ret, -EACCES,
+			"no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+			"a profile, or credentials = FILE");
 	return result;
 }
 
-static int aws_fetch(struct creds *c, void *self, bool local, struct creds_value **ret, char *err, size_t err_size)
+static int aws_fetch(struct creds *c, void *self, bool local, struct creds_value **ret, char *err,
+		     size_t err_size)
 {
 	struct aws_answer answer = { .err = err, .err_size = err_size };
 	int result = chain(c, self, local, &answer);
@@ -270,7 +287,8 @@ static struct aws *aws_new(const struct creds_aws_options *o)
 	a->profile = o->profile ? strdup(o->profile) : NULL;
 	a->region = strdup(o->region && o->region[0] ? o->region : "us-east-1");
 	a->ca_file = o->ca_file ? strdup(o->ca_file) : NULL;
-	if ((o->file && !a->file) || (o->profile && !a->profile) || !a->region || (o->ca_file && !a->ca_file)) {
+	if ((o->file && !a->file) || (o->profile && !a->profile) || !a->region ||
+	    (o->ca_file && !a->ca_file)) {
 		aws_free(a);
 		return NULL;
 	}

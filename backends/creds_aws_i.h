@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Between the two halves of the AWS chain: what is on this machine, and what is asked over the network. */
+/*
+ * Between the two halves of the AWS chain: what is on this machine, and what is asked over the
+ * network.
+ */
 #include "backends/creds.h"
 
 struct aws {

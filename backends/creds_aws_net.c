@@ -24,8 +24,8 @@ int aws_answer_error(struct aws_answer *a, int error, const char *fmt, ...)
 	return fail(error);
 }
 
-static int answer_value(struct aws_answer *ret, const char *id, const char *secret, const char *session,
-			const char *expires)
+static int answer_value(struct aws_answer *ret, const char *id, const char *secret,
+			const char *session, const char *expires)
 {
 	time_t t = 0;
 
@@ -47,8 +47,8 @@ int aws_parse_json(struct span text, struct aws_answer *ret)
 	session = json_str(j, "Token");
 	if (!session)
 		session = json_str(j, "SessionToken");
-	return answer_value(ret, json_str(j, "AccessKeyId"), json_str(j, "SecretAccessKey"), session,
-			    json_str(j, "Expiration"));
+	return answer_value(ret, json_str(j, "AccessKeyId"), json_str(j, "SecretAccessKey"),
+			    session, json_str(j, "Expiration"));
 }
 
 /* Runs r; a sentence for everything but 200. */
@@ -68,8 +68,8 @@ static int ask(struct creds *c, struct request *r, const char *whom, struct aws_
 		return 0;
 	if (!fault_parse_xml(buf_span(&r->text), &f))
 		fault_parse_json(buf_span(&r->text), &f);
-	return aws_answer_error(ret, r->status >= 500 || r->status == 429 ? -EAGAIN : -EACCES, "%s answers %d %s: %s",
-				whom, r->status, f.code, f.message);
+	return aws_answer_error(ret, r->status >= 500 || r->status == 429 ? -EAGAIN : -EACCES,
+				"%s answers %d %s: %s", whom, r->status, f.code, f.message);
 }
 
 /* ---- STS ---- */
@@ -108,7 +108,8 @@ static int sts_parse(struct span text, struct aws_answer *ret)
 	int error = xml_parse(text, &handler, &a);
 
 	if (error == 0)
-		error = answer_value(ret, a.id, a.secret, a.session, a.expires[0] ? a.expires : NULL);
+		error = answer_value(ret, a.id, a.secret, a.session,
+				     a.expires[0] ? a.expires : NULL);
 	else if (error != -ENOMEM)
 		error = aws_answer_error(ret, -EACCES, "STS answers nonsense");
 	if (a.session)
@@ -125,13 +126,15 @@ static int sts_form(struct request *r, const struct aws_role *role)
 	int error;
 
 	snprintf(name, sizeof(name), "mangrove-%d", (int)getpid());
-	error = creds_form(r, "Action", role->token_file ? "AssumeRoleWithWebIdentity" : "AssumeRole");
+	error = creds_form(r, "Action",
+			   role->token_file ? "AssumeRoleWithWebIdentity" : "AssumeRole");
 	if (error == 0)
 		error = creds_form(r, "Version", "2011-06-15");
 	if (error == 0)
 		error = creds_form(r, "RoleArn", role->arn);
 	if (error == 0)
-		error = creds_form(r, "RoleSessionName", role->session_name ? role->session_name : name);
+		error = creds_form(r, "RoleSessionName",
+				   role->session_name ? role->session_name : name);
 	if (error == 0 && role->external_id)
 		error = creds_form(r, "ExternalId", role->external_id);
 	if (error == 0 && role->duration_s)
@@ -139,12 +142,14 @@ static int sts_form(struct request *r, const struct aws_role *role)
 	if (error == 0 && role->token_file) {
 		error = creds_file(role->token_file, &token);
 		if (error == 0)
-			error = buf_str(&token) ? creds_form(r, "WebIdentityToken", buf_str(&token)) : -ENOMEM;
+			error = buf_str(&token) ? creds_form(r, "WebIdentityToken", buf_str(&token))
+						: -ENOMEM;
 	}
 	return error;
 }
 
-static int sts_sign(struct request *r, const struct aws *a, const struct creds_value *v, const char *host)
+static int sts_sign(struct request *r, const struct aws *a, const struct creds_value *v,
+		    const char *host)
 {
 	const struct sigv4_key key = { v->id, v->secret, v->session, a->region, "sts" };
 	_cleanup_buf_ struct buf value = BUF_INIT(8 * KiB);
@@ -173,8 +178,8 @@ static int sts_sign(struct request *r, const struct aws *a, const struct creds_v
 	return pairs_error(&r->headers);
 }
 
-int aws_assume_role(struct creds *c, const struct aws *a, const struct aws_role *role, const struct creds_value *signer,
-		    struct aws_answer *ret)
+int aws_assume_role(struct creds *c, const struct aws *a, const struct aws_role *role,
+		    const struct creds_value *signer, struct aws_answer *ret)
 {
 	_cleanup_(request_freep) struct request *r = NULL;
 	const char *url = creds_env("AWS_ENDPOINT_URL_STS");
@@ -194,7 +199,8 @@ int aws_assume_role(struct creds *c, const struct aws *a, const struct aws_role 
 	}
 	error = sts_form(r, role);
 	if (error < 0 && role->token_file && error != -ENOMEM)
-		return aws_answer_error(ret, -EACCES, "the web identity token %s cannot be read", role->token_file);
+		return aws_answer_error(ret, -EACCES, "the web identity token %s cannot be read",
+					role->token_file);
 	if (error == 0 && !role->token_file)
 		error = sts_sign(r, a, signer, strstr(r->origin, "://") + 3);
 	if (error == 0)
@@ -204,11 +210,14 @@ int aws_assume_role(struct creds *c, const struct aws *a, const struct aws_role 
 
 /* ---- containers ---- */
 
-/* Plain HTTP carries the keys of a role only to this machine or to the fixed addresses of the platform. */
+/*
+ * Plain HTTP carries the keys of a role only to this machine or to the fixed addresses of the
+ * platform.
+ */
 static bool full_uri_is_safe(const char *url)
 {
-	static const char *const hosts[] = { "localhost", "127.0.0.1", "[::1]", "169.254.170.2", "169.254.170.23",
-					     "[fd00:ec2::23]" };
+	static const char *const hosts[] = { "localhost",     "127.0.0.1",      "[::1]",
+					     "169.254.170.2", "169.254.170.23", "[fd00:ec2::23]" };
 	size_t n;
 
 	if (strncmp(url, "https://", 8) == 0)
@@ -218,7 +227,8 @@ static bool full_uri_is_safe(const char *url)
 	url += 7;
 	for (size_t i = 0; i < ARRAY_SIZE(hosts); i++) {
 		n = strlen(hosts[i]);
-		if (strncmp(url, hosts[i], n) == 0 && (url[n] == '\0' || url[n] == '/' || url[n] == ':'))
+		if (strncmp(url, hosts[i], n) == 0 &&
+		    (url[n] == '\0' || url[n] == '/' || url[n] == ':'))
 			return true;
 	}
 	return false;
@@ -236,7 +246,8 @@ static int container_authorize(struct request *r, struct aws_answer *ret)
 		token = buf_str(&text);
 	}
 	if (token && strpbrk(token, "\r\n"))
-		return aws_answer_error(ret, -EACCES, "the container's token has more than one line");
+		return aws_answer_error(ret, -EACCES,
+					"the container's token has more than one line");
 	if (token)
 		pairs_add(&r->headers, "Authorization", token);
 	return pairs_error(&r->headers);
@@ -257,10 +268,13 @@ int aws_from_container(struct creds *c, struct aws_answer *ret)
 	else if (full_uri_is_safe(whole))
 		snprintf(url, sizeof(url), "%s", whole);
 	else
-		return aws_answer_error(ret, -EACCES, "AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor local");
+		return aws_answer_error(
+			ret, -EACCES,
+			"AWS_CONTAINER_CREDENTIALS_FULL_URI is neither https nor local");
 	r = creds_request(HTTP_GET, url, true);
 	if (!r)
-		return aws_answer_error(ret, -EACCES, "the container's credentials URI is not a URL");
+		return aws_answer_error(ret, -EACCES,
+					"the container's credentials URI is not a URL");
 	error = container_authorize(r, ret);
 	if (error == 0)
 		error = ask(c, r, "the container's credentials service", ret);
@@ -294,8 +308,10 @@ static int instance_get(struct creds *c, const char *path, const char *token, st
 int aws_from_instance(struct creds *c, struct aws_answer *ret)
 {
 	static const char path[] = "/latest/meta-data/iam/security-credentials/";
-	_cleanup_(request_freep) struct request *r = instance_request(HTTP_PUT, "/latest/api/token");
-	_cleanup_buf_ struct buf role = BUF_INIT(KiB), keys = BUF_INIT(16 * KiB), role_path = BUF_INIT(2 * KiB);
+	_cleanup_(request_freep) struct request *r = instance_request(HTTP_PUT,
+								      "/latest/api/token");
+	_cleanup_buf_ struct buf role = BUF_INIT(KiB), keys = BUF_INIT(16 * KiB),
+				 role_path = BUF_INIT(2 * KiB);
 	const char *off = creds_env("AWS_EC2_METADATA_DISABLED");
 	int error;
 
@@ -310,11 +326,13 @@ int aws_from_instance(struct creds *c, struct aws_answer *ret)
 	if (error < 0 || !buf_str(&r->text))
 		return error < 0 ? error : -ENOMEM;
 	if (strpbrk(buf_str(&r->text), "\r\n"))
-		return aws_answer_error(ret, -EACCES, "the instance's metadata service answers nonsense");
+		return aws_answer_error(ret, -EACCES,
+					"the instance's metadata service answers nonsense");
 	error = instance_get(c, path, buf_str(&r->text), &role, ret);
 	if (error < 0 || !buf_str(&role))
 		return error < 0 ? error : -ENOMEM;
-	error = buf_addf(&role_path, "%s%.*s", path, (int)strcspn(buf_str(&role), "\r\n"), buf_str(&role));
+	error = buf_addf(&role_path, "%s%.*s", path, (int)strcspn(buf_str(&role), "\r\n"),
+			 buf_str(&role));
 	if (error == 0 && buf_str(&role_path))
 		error = instance_get(c, buf_str(&role_path), buf_str(&r->text), &keys, ret);
 	return error < 0 ? error : aws_parse_json(buf_span(&keys), ret);

@@ -17,7 +17,8 @@
 
 #define DEVELOPMENT_ACCOUNT "devstoreaccount1"
 /* Microsoft's published key of the emulator: the same for everybody. */
-#define DEVELOPMENT_KEY "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+#define DEVELOPMENT_KEY                                                                            \
+	"Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 #define DEVELOPMENT_ENDPOINT "http://127.0.0.1:10000/devstoreaccount1"
 
 struct azure {
@@ -41,8 +42,8 @@ static int say(struct azure_answer *a, int error, const char *fmt, ...)
 	return fail(error);
 }
 
-static int answer_with(struct azure_answer *ret, enum creds_kind kind, const char *id, const char *secret,
-		       uint64_t expires_s)
+static int answer_with(struct azure_answer *ret, enum creds_kind kind, const char *id,
+		       const char *secret, uint64_t expires_s)
 {
 	ret->value = creds_value_new(kind, id, secret, NULL, expires_s);
 	return ret->value ? 0 : fail(-ENOMEM);
@@ -90,8 +91,12 @@ static void add_trimmed(struct pairs *to, char *name, char *value)
 
 static bool is_connection_string(const char *text)
 {
-	static const char *const begins[] = { "DefaultEndpointsProtocol=", "AccountName=", "AccountKey=",
-					      "BlobEndpoint=", "SharedAccessSignature=", "EndpointSuffix=",
+	static const char *const begins[] = { "DefaultEndpointsProtocol=",
+					      "AccountName=",
+					      "AccountKey=",
+					      "BlobEndpoint=",
+					      "SharedAccessSignature=",
+					      "EndpointSuffix=",
 					      "UseDevelopmentStorage=" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(begins); i++)
@@ -183,12 +188,14 @@ static int from_connection(const struct settings *s, const char *account, struct
 		return answer_with(ret, CREDS_KEY, account, key, 0);
 	if (sas)
 		return answer_with(ret, CREDS_SAS, account, sas + (sas[0] == '?'), 0);
-	return say(ret, -EACCES, "the connection string has neither AccountKey nor SharedAccessSignature");
+	return say(ret, -EACCES,
+		   "the connection string has neither AccountKey nor SharedAccessSignature");
 }
 
 static int from_settings(const struct settings *s, const char *account, struct azure_answer *ret)
 {
-	const char *key = setting(s, "AZURE_STORAGE_KEY"), *sas = setting(s, "AZURE_STORAGE_SAS_TOKEN"),
+	const char *key = setting(s, "AZURE_STORAGE_KEY"),
+		   *sas = setting(s, "AZURE_STORAGE_SAS_TOKEN"),
 		   *name = setting(s, "AZURE_STORAGE_ACCOUNT");
 
 	if (name && strcmp(name, account) != 0)
@@ -231,13 +238,15 @@ static int ask(struct creds *c, struct request *r, const char *whom, struct azur
 	if (r->status == 200)
 		return token_parse(buf_span(&r->text), ret);
 	fault_parse_json(buf_span(&r->text), &f);
-	return say(ret, r->status >= 500 || r->status == 429 || r->status == 410 ? -EAGAIN : -EACCES,
+	return say(ret,
+		   r->status >= 500 || r->status == 429 || r->status == 410 ? -EAGAIN : -EACCES,
 		   "%s answers %d %s: %s", whom, r->status, f.code, f.message);
 }
 
 static int login_form(struct request *r, const struct settings *s, struct azure_answer *ret)
 {
-	const char *secret = setting(s, "AZURE_CLIENT_SECRET"), *file = setting(s, "AZURE_FEDERATED_TOKEN_FILE");
+	const char *secret = setting(s, "AZURE_CLIENT_SECRET"),
+		   *file = setting(s, "AZURE_FEDERATED_TOKEN_FILE");
 	_cleanup_buf_ struct buf token = BUF_INIT(64 * KiB);
 	int error = creds_form(r, "client_id", setting(s, "AZURE_CLIENT_ID"));
 
@@ -251,13 +260,16 @@ static int login_form(struct request *r, const struct settings *s, struct azure_
 		return creds_form(r, "client_secret", secret);
 	if (creds_file(file, &token) < 0 || !buf_str(&token))
 		return say(ret, -EACCES, "AZURE_FEDERATED_TOKEN_FILE %s cannot be read", file);
-	error = creds_form(r, "client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+	error = creds_form(r, "client_assertion_type",
+			   "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
 	return error < 0 ? error : creds_form(r, "client_assertion", buf_str(&token));
 }
 
-static int from_login(struct creds *c, const struct settings *s, bool local, struct azure_answer *ret)
+static int from_login(struct creds *c, const struct settings *s, bool local,
+		      struct azure_answer *ret)
 {
-	const char *tenant = setting(s, "AZURE_TENANT_ID"), *host = setting(s, "AZURE_AUTHORITY_HOST");
+	const char *tenant = setting(s, "AZURE_TENANT_ID"),
+		   *host = setting(s, "AZURE_AUTHORITY_HOST");
 	_cleanup_(request_freep) struct request *r = NULL;
 	char url[512];
 	size_t n;
@@ -271,7 +283,8 @@ static int from_login(struct creds *c, const struct settings *s, bool local, str
 	if (!host)
 		host = "https://login.microsoftonline.com";
 	n = strlen(host);
-	snprintf(url, sizeof(url), "%s%s%s/oauth2/v2.0/token", host, host[n - 1] == '/' ? "" : "/", tenant);
+	snprintf(url, sizeof(url), "%s%s%s/oauth2/v2.0/token", host, host[n - 1] == '/' ? "" : "/",
+		 tenant);
 	r = creds_request(HTTP_POST, url, false);
 	if (!r)
 		return say(ret, -EACCES, "AZURE_AUTHORITY_HOST is not a URL");
@@ -281,14 +294,16 @@ static int from_login(struct creds *c, const struct settings *s, bool local, str
 }
 
 /* App Service and its kin have an endpoint of their own; virtual machines the metadata service. */
-static int from_managed_identity(struct creds *c, const struct settings *s, struct azure_answer *ret)
+static int from_managed_identity(struct creds *c, const struct settings *s,
+				 struct azure_answer *ret)
 {
-	const char *endpoint = setting(s, "IDENTITY_ENDPOINT"), *secret = setting(s, "IDENTITY_HEADER");
+	const char *endpoint = setting(s, "IDENTITY_ENDPOINT"),
+		   *secret = setting(s, "IDENTITY_HEADER");
 	const char *client = setting(s, "AZURE_CLIENT_ID");
 	bool service = endpoint && secret;
-	_cleanup_(request_freep) struct request *r =
-		creds_request(HTTP_GET, service ? endpoint : "http://169.254.169.254/metadata/identity/oauth2/token",
-			      true);
+	_cleanup_(request_freep) struct request *r = creds_request(
+		HTTP_GET,
+		service ? endpoint : "http://169.254.169.254/metadata/identity/oauth2/token", true);
 	int error;
 
 	if (!r)
@@ -297,7 +312,8 @@ static int from_managed_identity(struct creds *c, const struct settings *s, stru
 	pairs_add(&r->query, "resource", "https://storage.azure.com/");
 	if (client)
 		pairs_add(&r->query, "client_id", client);
-	pairs_add(&r->headers, service ? "X-IDENTITY-HEADER" : "Metadata", service ? secret : "true");
+	pairs_add(&r->headers, service ? "X-IDENTITY-HEADER" : "Metadata",
+		  service ? secret : "true");
 	if (pairs_error(&r->query) < 0)
 		return -ENOMEM;
 	error = ask(c, r, "the managed identity", ret);
@@ -325,18 +341,23 @@ static int chain(struct creds *c, const struct azure *a, bool local, struct azur
 	if (result != NEXT)
 		return result;
 	if (a->file)
-		return say(ret, -EACCES, "%s holds no credentials for account %s", a->file, a->account);
+		return say(ret, -EACCES, "%s holds no credentials for account %s", a->file,
+			   a->account);
 	if (local)
 		return CREDS_LATER;
 	result = from_managed_identity(c, &s, ret);
 	if (result == NEXT || result == -EACCES)
-		result = say(ret, -EACCES,
-			     "no Azure credentials for account %s, and no managed identity: set AZURE_STORAGE_KEY, "
-			     "AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_CONNECTION_STRING, or credentials = FILE", a->account);
+		result = say(
+			ret, -EACCES,
+			"no Azure credentials for account %s, and no managed identity: set "
+			"AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN, "
+			"AZURE_STORAGE_CONNECTION_STRING, or credentials = FILE",
+			a->account);
 	return result;
 }
 
-static int azure_fetch(struct creds *c, void *self, bool local, struct creds_value **ret, char *err, size_t err_size)
+static int azure_fetch(struct creds *c, void *self, bool local, struct creds_value **ret, char *err,
+		       size_t err_size)
 {
 	struct azure_answer answer = { .err = err, .err_size = err_size };
 	int result = chain(c, self, local, &answer);
@@ -365,7 +386,8 @@ static void azure_free(void *self)
 
 static const struct creds_source source = { .fetch = azure_fetch, .free = azure_free };
 
-int creds_azure_new(const struct creds_azure_options *o, struct creds **ret, char *err, size_t err_size)
+int creds_azure_new(const struct creds_azure_options *o, struct creds **ret, char *err,
+		    size_t err_size)
 {
 	struct azure *a = calloc(1, sizeof(*a));
 
@@ -391,7 +413,8 @@ static int endpoint_of(const struct pairs *c, const char *account, char **ret)
 		return -ENOENT;
 	if (whole)
 		*ret = strdup(whole);
-	else if (asprintf(ret, "%s://%s.blob.%s", protocol ? protocol : "https", account, suffix) < 0)
+	else if (asprintf(ret, "%s://%s.blob.%s", protocol ? protocol : "https", account, suffix) <
+		 0)
 		*ret = NULL;
 	return *ret ? 0 : fail(-ENOMEM);
 }

@@ -3,10 +3,10 @@
  * Google's credentials, as its own libraries find them: GOOGLE_APPLICATION_CREDENTIALS, the
  * well-known file of gcloud, the metadata server. What the file holds says how a token is got:
  *
- *   service_account       signs a token itself; nobody is asked
- *   authorized_user       exchanges its refresh token
- *   external_account      exchanges a token of another provider (file or URL), then perhaps impersonates
- *   impersonated_service_account   gets a token as its source, then impersonates
+ * service_account       signs a token itself; nobody is asked authorized_user       exchanges its
+ * refresh token external_account      exchanges a token of another provider (file or URL), then
+ * perhaps impersonates impersonated_service_account   gets a token as its source, then
+ * impersonates
  */
 #include "backends/creds.h"
 #include "backends/faults.h"
@@ -57,7 +57,8 @@ static int answer_with(struct gcs_answer *ret, const char *token, uint64_t expir
 
 /* ---- asking ---- */
 
-static int ask(struct creds *c, struct request *r, const char *whom, struct json **ret_json, struct gcs_answer *ret)
+static int ask(struct creds *c, struct request *r, const char *whom, struct json **ret_json,
+	       struct gcs_answer *ret)
 {
 	struct fault f = {};
 	int error = pairs_error(&r->headers);
@@ -69,10 +70,12 @@ static int ask(struct creds *c, struct request *r, const char *whom, struct json
 	if (r->end != REQUEST_ANSWERED)
 		return say(ret, -EAGAIN, "%s does not answer: %s", whom, r->why);
 	if (r->status == 200)
-		return json_parse(buf_span(&r->text), ret_json) < 0 ? say(ret, -EACCES, "%s answers nonsense", whom) : 0;
+		return json_parse(buf_span(&r->text), ret_json) < 0
+			       ? say(ret, -EACCES, "%s answers nonsense", whom)
+			       : 0;
 	fault_parse_json(buf_span(&r->text), &f);
-	return say(ret, r->status >= 500 || r->status == 429 ? -EAGAIN : -EACCES, "%s answers %d %s: %s", whom,
-		   r->status, f.code, f.message);
+	return say(ret, r->status >= 500 || r->status == 429 ? -EAGAIN : -EACCES,
+		   "%s answers %d %s: %s", whom, r->status, f.code, f.message);
 }
 
 /* An OAuth answer: access_token, expires_in. */
@@ -114,7 +117,8 @@ static int from_service_account(const struct json *j, struct gcs_answer *ret)
 {
 	const char *email = json_str(j, "client_email"), *pem = json_str(j, "private_key"),
 		   *key_id = json_str(j, "private_key_id");
-	_cleanup_buf_ struct buf header = BUF_INIT(KiB), claims = BUF_INIT(4 * KiB), token = BUF_INIT(TOKEN_MAX);
+	_cleanup_buf_ struct buf header = BUF_INIT(KiB), claims = BUF_INIT(4 * KiB),
+				 token = BUF_INIT(TOKEN_MAX);
 	struct json *h = json_object_new(), *c = json_object_new();
 	uint64_t now = now_s();
 	int error;
@@ -137,7 +141,8 @@ static int from_service_account(const struct json *j, struct gcs_answer *ret)
 	if (error < 0)
 		return error;
 	if (!email || !pem)
-		return say(ret, -EACCES, "the service account's file lacks client_email or private_key");
+		return say(ret, -EACCES,
+			   "the service account's file lacks client_email or private_key");
 	error = jwt_sign(buf_span(&header), buf_span(&claims), span_str(pem), &token);
 	if (error == -EINVAL)
 		return say(ret, -EACCES, "the service account's private_key is not a PEM key");
@@ -156,7 +161,8 @@ static int from_user(struct creds *c, const struct json *j, struct gcs_answer *r
 	int error;
 
 	if (!id || !secret || !refresh)
-		return say(ret, -EACCES, "the user's file lacks client_id, client_secret or refresh_token");
+		return say(ret, -EACCES,
+			   "the user's file lacks client_id, client_secret or refresh_token");
 	r = post(url ? url : TOKEN_URL, ret);
 	if (!r)
 		return -EACCES;
@@ -167,7 +173,12 @@ static int from_user(struct creds *c, const struct json *j, struct gcs_answer *r
 		error = creds_form(r, "client_secret", secret);
 	if (error == 0)
 		error = creds_form(r, "refresh_token", refresh);
-	return error < 0 ? error : ask_token(c, r, "Google's log-in (gcloud auth application-default login renews it)", ret);
+	return error < 0
+		       ? error
+		       : ask_token(
+				 c, r,
+				 "Google's log-in (see gcloud auth application-default login)",
+				 ret);
 }
 
 /* ---- impersonation: the last step of two kinds ---- */
@@ -208,9 +219,11 @@ static void add_header(const char *key, const struct json *value, void *arg)
 		pairs_add(a->to, key, json_text(value));
 }
 
-static int subject_from_url(struct creds *c, const struct json *source, struct buf *ret_text, struct gcs_answer *ret)
+static int subject_from_url(struct creds *c, const struct json *source, struct buf *ret_text,
+			    struct gcs_answer *ret)
 {
-	_cleanup_(request_freep) struct request *r = creds_request(HTTP_GET, json_str(source, "url"), true);
+	_cleanup_(request_freep) struct request *r = creds_request(HTTP_GET,
+								   json_str(source, "url"), true);
 	int error;
 
 	if (!r)
@@ -224,15 +237,18 @@ static int subject_from_url(struct creds *c, const struct json *source, struct b
 	if (r->end != REQUEST_ANSWERED)
 		return say(ret, -EAGAIN, "the identity's URL does not answer: %s", r->why);
 	if (r->status != 200)
-		return say(ret, r->status >= 500 ? -EAGAIN : -EACCES, "the identity's URL answers %d", r->status);
+		return say(ret, r->status >= 500 ? -EAGAIN : -EACCES,
+			   "the identity's URL answers %d", r->status);
 	return buf_add_span(ret_text, buf_span(&r->text));
 }
 
 /* The other provider's token, plain or as a field of JSON. */
-static int subject(struct creds *c, const struct json *source, struct buf *ret_token, struct gcs_answer *ret)
+static int subject(struct creds *c, const struct json *source, struct buf *ret_token,
+		   struct gcs_answer *ret)
 {
 	const struct json *format = json_get(source, "format");
-	const char *type = json_str(format, "type"), *field = json_str(format, "subject_token_field_name");
+	const char *type = json_str(format, "type"),
+		   *field = json_str(format, "subject_token_field_name");
 	_cleanup_(json_freep) struct json *j = NULL;
 	_cleanup_buf_ struct buf text = BUF_INIT(64 * KiB);
 	int error;
@@ -244,18 +260,21 @@ static int subject(struct creds *c, const struct json *source, struct buf *ret_t
 	} else if (json_str(source, "url")) {
 		error = subject_from_url(c, source, &text, ret);
 	} else {
-		return say(ret, -EACCES, "this kind of credential_source is not supported (file and url are)");
+		return say(ret, -EACCES,
+			   "this kind of credential_source is not supported (file and url are)");
 	}
 	if (error < 0)
 		return error;
 	if (!type || strcmp(type, "json") != 0)
 		return buf_add_span(ret_token, buf_span(&text));
 	if (json_parse(buf_span(&text), &j) < 0 || !field || !json_str(j, field))
-		return say(ret, -EACCES, "the identity's answer has no field %s", field ? field : "(unnamed)");
+		return say(ret, -EACCES, "the identity's answer has no field %s",
+			   field ? field : "(unnamed)");
 	return buf_add_str(ret_token, json_str(j, field));
 }
 
-static int exchange_form(struct request *r, const struct json *j, const char *token, bool impersonates)
+static int exchange_form(struct request *r, const struct json *j, const char *token,
+			 bool impersonates)
 {
 	const char *const fields[][2] = {
 		{ "grant_type", "urn:ietf:params:oauth:grant-type:token-exchange" },
@@ -274,7 +293,8 @@ static int exchange_form(struct request *r, const struct json *j, const char *to
 
 static int from_external(struct creds *c, const struct json *j, struct gcs_answer *ret)
 {
-	const char *as = json_str(j, "service_account_impersonation_url"), *url = json_str(j, "token_url");
+	const char *as = json_str(j, "service_account_impersonation_url"),
+		   *url = json_str(j, "token_url");
 	_cleanup_buf_ struct buf token = BUF_INIT(64 * KiB);
 	_cleanup_(request_freep) struct request *r = NULL;
 	int error = subject(c, json_get(j, "credential_source"), &token, ret);
@@ -292,9 +312,11 @@ static int from_external(struct creds *c, const struct json *j, struct gcs_answe
 
 /* ---- files ---- */
 
-static int from_json(struct creds *c, const struct json *j, bool local, const char *file, struct gcs_answer *ret)
+static int from_json(struct creds *c, const struct json *j, bool local, const char *file,
+		     struct gcs_answer *ret)
 {
-	const char *type = json_str(j, "type"), *as = json_str(j, "service_account_impersonation_url");
+	const char *type = json_str(j, "type"),
+		   *as = json_str(j, "service_account_impersonation_url");
 	const struct json *source = json_get(j, "source_credentials");
 	int error;
 
@@ -307,14 +329,17 @@ static int from_json(struct creds *c, const struct json *j, bool local, const ch
 	if (type && strcmp(type, "external_account") == 0)
 		return from_external(c, j, ret);
 	if (type && strcmp(type, "impersonated_service_account") == 0 && source && as &&
-	    json_str(source, "type") && strcmp(json_str(source, "type"), "impersonated_service_account") != 0) {
+	    json_str(source, "type") &&
+	    strcmp(json_str(source, "type"), "impersonated_service_account") != 0) {
 		error = from_json(c, source, false, file, ret);
 		return error < 0 ? error : impersonate(c, as, ret);
 	}
-	return say(ret, -EACCES, "%s holds credentials of an unknown type '%s'", file, type ? type : "");
+	return say(ret, -EACCES, "%s holds credentials of an unknown type '%s'", file,
+		   type ? type : "");
 }
 
-static int from_file(struct creds *c, const char *file, bool must, bool local, struct gcs_answer *ret)
+static int from_file(struct creds *c, const char *file, bool must, bool local,
+		     struct gcs_answer *ret)
 {
 	_cleanup_buf_ struct buf text = BUF_INIT(64 * KiB);
 	_cleanup_(json_freep) struct json *j = NULL;
@@ -338,8 +363,8 @@ static int from_well_known_file(struct creds *c, bool local, struct gcs_answer *
 	static const char name[] = "application_default_credentials.json";
 	const char *folder = creds_env("CLOUDSDK_CONFIG"), *home = creds_env("HOME");
 	_cleanup_free_ char *path = NULL;
-	int n = folder ? asprintf(&path, "%s/%s", folder, name) :
-			 asprintf(&path, "%s/.config/gcloud/%s", home ? home : "/root", name);
+	int n = folder ? asprintf(&path, "%s/%s", folder, name)
+		       : asprintf(&path, "%s/.config/gcloud/%s", home ? home : "/root", name);
 
 	if (n < 0) {
 		path = NULL;
@@ -355,7 +380,8 @@ static int from_metadata(struct creds *c, struct gcs_answer *ret)
 	char url[256];
 	int error;
 
-	snprintf(url, sizeof(url), "http://%s/computeMetadata/v1/instance/service-accounts/default/token",
+	snprintf(url, sizeof(url),
+		 "http://%s/computeMetadata/v1/instance/service-accounts/default/token",
 		 host ? host : "metadata.google.internal");
 	r = creds_request(HTTP_GET, url, true);
 	if (!r)
@@ -384,13 +410,15 @@ static int chain(struct creds *c, const char *file, bool local, struct gcs_answe
 		return CREDS_LATER;
 	result = from_metadata(c, ret);
 	if (result == NEXT)
-		result = say(ret, -EACCES,
-			     "no Google credentials: set GOOGLE_APPLICATION_CREDENTIALS, run gcloud auth "
-			     "application-default login, or use credentials = FILE");
+		result = say(
+			ret, -EACCES,
+			"no Google credentials: set GOOGLE_APPLICATION_CREDENTIALS, run gcloud "
+			"auth application-default login, or use credentials = FILE");
 	return result;
 }
 
-static int gcs_fetch(struct creds *c, void *self, bool local, struct creds_value **ret, char *err, size_t err_size)
+static int gcs_fetch(struct creds *c, void *self, bool local, struct creds_value **ret, char *err,
+		     size_t err_size)
 {
 	struct gcs_answer answer = { .err = err, .err_size = err_size };
 	int result = chain(c, self, local, &answer);

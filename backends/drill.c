@@ -134,7 +134,8 @@ static void play(void *arg)
 		call_finish(&c->call, result);
 }
 
-int drill_play(enum drill_mode mode, struct store *s, const struct store_request *r, struct store_call *c)
+int drill_play(enum drill_mode mode, struct store *s, const struct store_request *r,
+	       struct store_call *c)
 {
 	struct drill *d = calloc(1, sizeof(*d));
 	struct task *task;

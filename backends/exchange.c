@@ -23,8 +23,8 @@ static void on_done(struct request *r);
 static void on_cancel(struct call *call);
 static void on_creds(struct creds_wait *w, int result, struct creds_value *v, const char *why);
 
-struct exchange *exchange_new(struct web *w, struct store_call *c, enum http_method method, const char *path,
-			      uint64_t deadline_ns)
+struct exchange *exchange_new(struct web *w, struct store_call *c, enum http_method method,
+			      const char *path, uint64_t deadline_ns)
 {
 	struct exchange *x = calloc(1, sizeof(*x));
 
@@ -54,7 +54,8 @@ void exchange_range(struct exchange *x, const struct get_req *r, const char *hea
 	if (r->if_match)
 		snprintf(x->if_match, sizeof(x->if_match), "%s", r->if_match);
 	if (r->length)
-		pairs_addf(&x->req->headers, header, "bytes=%llu-%llu", (unsigned long long)r->offset,
+		pairs_addf(&x->req->headers, header, "bytes=%llu-%llu",
+			   (unsigned long long)r->offset,
 			   (unsigned long long)(r->offset + r->length - 1));
 	else if (r->offset)
 		pairs_addf(&x->req->headers, header, "bytes=%llu-", (unsigned long long)r->offset);
@@ -110,7 +111,8 @@ static int prepare(struct exchange *x)
 	}
 	if (pairs_error(&r->query) < 0 || pairs_error(&r->headers) < 0)
 		return -ENOMEM;
-	if (w->dialect->sign(x, x->value && x->value->kind != CREDS_NONE ? x->value : NULL, web_now(w)) < 0)
+	if (w->dialect->sign(x, x->value && x->value->kind != CREDS_NONE ? x->value : NULL,
+			     web_now(w)) < 0)
 		return -ENOMEM;
 	return pairs_error(&r->headers);
 }
@@ -223,7 +225,9 @@ static int unanswered(struct exchange *x)
 	x->call->executed_not = unseen;
 	store_call_detail(x->call, "%s of %s: %s%s", store_op_name(x->call->op), x->web->store.url,
 			  r->end == REQUEST_TOO_BIG ? "more came than was asked for" : r->why,
-			  r->end == REQUEST_UNTRUSTED ? ": name the authority's certificate with ca_file=" : "");
+			  r->end == REQUEST_UNTRUSTED
+				  ? ": name the authority's certificate with ca_file="
+				  : "");
 	if (x->writes && !unseen)
 		return STORE_UNKNOWN;
 	switch (r->end) {
@@ -248,10 +252,10 @@ static int unanswered(struct exchange *x)
 /* May this be tried again in this way? Notes that it was. */
 static bool granted(struct exchange *x, int again)
 {
-	bool *used = again == AGAIN_RENEW ? &x->renewed :
-		     again == AGAIN_CLOCK ? &x->clock_set :
-		     again == AGAIN_LOOK  ? &x->looked :
-					    &x->moved;
+	bool *used = again == AGAIN_RENEW   ? &x->renewed
+		     : again == AGAIN_CLOCK ? &x->clock_set
+		     : again == AGAIN_LOOK  ? &x->looked
+					    : &x->moved;
 	bool first = !*used;
 
 	*used = true;
@@ -264,7 +268,8 @@ static int set_clock(struct exchange *x)
 
 	if (!theirs)
 		return fail(-EIO);
-	__atomic_store_n(&x->web->skew_s, (int64_t)(theirs - clock_wall() / NS_PER_S), __ATOMIC_RELAXED);
+	__atomic_store_n(&x->web->skew_s, (int64_t)(theirs - clock_wall() / NS_PER_S),
+			 __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -316,8 +321,9 @@ void exchange_explain(struct exchange *x, const char *advice)
 {
 	const struct fault *f = &x->fault;
 
-	store_call_detail(x->call, "%d%s%s on %s of %s%s%s%s%s", x->req->status, f->code[0] ? " " : "", f->code,
-			  store_op_name(x->call->op), x->web->store.url, f->message[0] ? ": " : "", f->message,
+	store_call_detail(x->call, "%d%s%s on %s of %s%s%s%s%s", x->req->status,
+			  f->code[0] ? " " : "", f->code, store_op_name(x->call->op),
+			  x->web->store.url, f->message[0] ? ": " : "", f->message,
 			  advice ? ": " : "", advice ? advice : "");
 }
 
@@ -325,7 +331,8 @@ int exchange_because(struct exchange *x, int result, const char *advice)
 {
 	exchange_explain(x, advice);
 	if (result == -EACCES || result == -EAGAIN || result == -ENOSPC)
-		x->call->executed_not = true; /* refused before execution; callers say UNKNOWN otherwise */
+		/* refused before execution; callers say UNKNOWN otherwise */
+		x->call->executed_not = true;
 	return result;
 }
 

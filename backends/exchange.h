@@ -20,15 +20,21 @@ enum exchange_again {
 	AGAIN_RENEW = 100, /* other credentials */
 	AGAIN_CLOCK,       /* the store's clock */
 	AGAIN_ELSEWHERE,   /* another address or region, which the dialect has taken note of */
-	AGAIN_LOOK,        /* the answer leaves a doubt: the dialect's look() makes the question that settles it */
+	/* the answer leaves a doubt: the dialect's look() makes the question that settles it */
+	AGAIN_LOOK,
 };
 
 struct dialect {
-	/* Completes the request for this try: address, date, signature. v is NULL for anonymous. 0, -ENOMEM. */
+	/*
+	 * Completes the request for this try: address, date, signature. v is NULL for anonymous.
+	 * 0, -ENOMEM.
+	 */
 	int (*sign)(struct exchange *x, const struct creds_value *v, uint64_t now_s);
 	/* Judges an answer: a call's result, or AGAIN_*. */
 	int (*judge)(struct exchange *x);
-	/* AGAIN_LOOK: retargets the request (request_retarget). 0, -ENOMEM. NULL: never asked for. */
+	/*
+	 * AGAIN_LOOK: retargets the request (request_retarget). 0, -ENOMEM. NULL: never asked for.
+	 */
 	int (*look)(struct exchange *x);
 	void (*free_more)(struct store *s); /* what the dialect added to struct web */
 };
@@ -41,11 +47,11 @@ struct exchange {
 	struct creds_value *value; /* of this try, or NULL */
 	bool writes, conditional;  /* conditional: if_match */
 	enum put_cond cond;
-	uint64_t offset, length;   /* get */
+	uint64_t offset, length;          /* get */
 	char if_match[STORE_VERSION_MAX]; /* get; "" : none */
-	struct listing_state page; /* list */
-	char *body_hash;           /* S3 on plain HTTP: computed once */
-	struct fault fault;        /* of the newest answer */
+	struct listing_state page;        /* list */
+	char *body_hash;                  /* S3 on plain HTTP: computed once */
+	struct fault fault;               /* of the newest answer */
 	bool renewed, clock_set, moved, looked;
 };
 
@@ -55,21 +61,30 @@ struct exchange {
  * The start of every operation; path is escaped. Sets deadline, limits, sink. NULL: no memory; the
  * caller then ends the call by exchange_refuse().
  */
-struct exchange *exchange_new(struct web *w, struct store_call *c, enum http_method method, const char *path,
-			      uint64_t deadline_ns);
+struct exchange *exchange_new(struct web *w, struct store_call *c, enum http_method method,
+			      const char *path, uint64_t deadline_ns);
 /* "bytes=a-b" for a get, in this header; nothing when the whole object is asked. */
 void exchange_range(struct exchange *x, const struct get_req *r, const char *header);
 void exchange_body(struct exchange *x, const struct put_req *r);
-/* Reads the request's token or `after` into x->page, names with the store's prefix. 0, -EINVAL, -ENOMEM. */
+/*
+ * Reads the request's token or `after` into x->page, names with the store's prefix. 0, -EINVAL,
+ * -ENOMEM.
+ */
 must_check int exchange_page(struct exchange *x, const struct list_req *r);
 /* Sends it. Takes x. */
 void exchange_start(struct exchange *x);
-/* Ends a call for which no exchange could be made, on another task, since nothing ends inside a start. */
+/*
+ * Ends a call for which no exchange could be made, on another task, since nothing ends inside a
+ * start.
+ */
 void exchange_refuse(struct store_call *c, int error);
 
 /* ---- judging ---- */
 
-/* A sentence into the call's detail: "403 AccessDenied on get of s3://b/p: MESSAGE: ADVICE"; advice may be NULL. */
+/*
+ * A sentence into the call's detail: "403 AccessDenied on get of s3://b/p: MESSAGE: ADVICE";
+ * advice may be NULL.
+ */
 void exchange_explain(struct exchange *x, const char *advice);
 /* Sets the sentence and answers `result`. */
 int exchange_because(struct exchange *x, int result, const char *advice);
@@ -78,8 +93,9 @@ int exchange_throttled(struct exchange *x);
 /* By the status alone, when no code of the provider said more. */
 int exchange_by_status(struct exchange *x);
 /*
- * A 200 or 206 to a get, with the version (all servers tell one) filled in: lengths, range and version as asked? Fills size, modified_s.
- * 0, STORE_RANGE, STORE_CHANGED (from servers that ignore conditions), -EAGAIN, -EIO.
+ * A 200 or 206 to a get, with the version (all servers tell one) filled in: lengths, range and
+ * version as asked? Fills size, modified_s. 0, STORE_RANGE, STORE_CHANGED (from servers that
+ * ignore conditions), -EAGAIN, -EIO.
  */
 int exchange_got(struct exchange *x);
 /* A 416: STORE_RANGE, with the size if it was told. */

@@ -8,7 +8,13 @@ struct fault {
 	char message[160]; /* for people; printable, one line */
 	char region[48];   /* S3: where the bucket is */
 };
-/* S3 and Azure: <Error><Code/><Message/>. A byte-order mark is skipped. Answers whether it is such a document. */
+/*
+ * S3 and Azure: <Error><Code/><Message/>. A byte-order mark is skipped. Answers whether it is such
+ * a document.
+ */
 bool fault_parse_xml(struct span body, struct fault *ret);
-/* GCS: {"error":{"errors":[{"reason":}],"message":}}; OAuth: {"error":"invalid_grant","error_description":}; else plain text. */
+/*
+ * GCS: {"error":{"errors":[{"reason":}],"message":}}; OAuth:
+ * {"error":"invalid_grant","error_description":}; else plain text.
+ */
 bool fault_parse_json(struct span body, struct fault *ret);

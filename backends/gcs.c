@@ -5,7 +5,8 @@
  *
  * (D1) A version is a generation; "must not exist" is generation 0.
  * (D2) A 404 may speak of the bucket: unless its text says which, a listing of one name settles it.
- * (D3) The body of an upload is [head | blob | tail] and never copied; its CRC-32C stands in the head.
+ * (D3) The body of an upload is [head | blob | tail] and never copied; its CRC-32C stands in
+ *      the head.
  * (D4) `Accept-Encoding: gzip` goes with contents only: then stored bytes come as they are.
  */
 #include "backends/dialects.h"
@@ -48,14 +49,15 @@ static char *object_path(const struct web *w, const char *upload, const char *ke
 	_cleanup_buf_ struct buf b = BUF_INIT(16 * KiB);
 
 	if (buf_addf(&b, "%s%s/storage/v1/b/", w->endpoint.path, upload) < 0 ||
-	    percent_encode(span_str(w->bucket), false, &b) < 0 || buf_add_str(&b, "/o") < 0 || !buf_str(&b))
+	    percent_encode(span_str(w->bucket), false, &b) < 0 || buf_add_str(&b, "/o") < 0 ||
+	    !buf_str(&b))
 		return NULL;
 	base = (char *)buf_take(&b, &(size_t){ 0 });
 	return web_path(base, NULL, key, false);
 }
 
-static struct exchange *begin(struct store *s, struct store_call *c, enum http_method m, struct span name,
-			      uint64_t deadline_ns)
+static struct exchange *begin(struct store *s, struct store_call *c, enum http_method m,
+			      struct span name, uint64_t deadline_ns)
 {
 	struct web *w = web_of(s);
 	_cleanup_free_ char *key = web_key(w, name);
@@ -102,7 +104,8 @@ static void gcs_head(struct store *s, const struct head_req *r, struct store_cal
 static int crc32c_text(struct blob *body, struct buf *ret)
 {
 	uint32_t crc = blob_crc32c(body);
-	const uint8_t be[4] = { (uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8), (uint8_t)crc };
+	const uint8_t be[4] = { (uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8),
+				(uint8_t)crc };
 	int error = base64_encode(span_of(be, sizeof(be)), ret);
 
 	return error < 0 ? error : buf_str(ret) ? 0 : fail(-ENOMEM);
@@ -134,11 +137,14 @@ static int frame(struct request *r, const char *key, struct blob *body)
 	random_fill(bits, sizeof(bits));
 	hex_encode(span_of(bits, sizeof(bits)), mark);
 	pairs_addf(&r->headers, "Content-Type", "multipart/related; boundary=%s", mark);
-	error = buf_addf(&r->head, "--%s\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n", mark);
+	error = buf_addf(&r->head, "--%s\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n",
+			 mark);
 	if (error == 0)
 		error = description(key, body, &r->head);
 	if (error == 0)
-		error = buf_addf(&r->head, "\r\n--%s\r\nContent-Type: application/octet-stream\r\n\r\n", mark);
+		error = buf_addf(&r->head,
+				 "\r\n--%s\r\nContent-Type: application/octet-stream\r\n\r\n",
+				 mark);
 	return error < 0 ? error : buf_addf(&r->tail, "\r\n--%s--\r\n", mark);
 }
 
@@ -151,14 +157,16 @@ static void gcs_put(struct store *s, const struct put_req *r, struct store_call 
 	int error = x ? frame(x->req, key, r->body) : fail(-ENOMEM);
 
 	if (error < 0) {
-		exchange_refuse(c, error == -EINVAL ? error : -ENOMEM); /* a name that is no UTF-8 */
+		/* a name that is no UTF-8 */
+		exchange_refuse(c, error == -EINVAL ? error : -ENOMEM);
 		return;
 	}
 	exchange_body(x, r);
 	pairs_add(&x->req->query, "uploadType", "multipart");
 	pairs_add(&x->req->query, "fields", "generation,size");
 	if (r->cond != PUT_ALWAYS) /* (D1) */
-		pairs_add(&x->req->query, "ifGenerationMatch", r->cond == PUT_IF_ABSENT ? "0" : generation(r->if_match));
+		pairs_add(&x->req->query, "ifGenerationMatch",
+			  r->cond == PUT_IF_ABSENT ? "0" : generation(r->if_match));
 	exchange_start(x);
 }
 
@@ -179,7 +187,8 @@ static void gcs_list(struct store *s, const struct list_req *r, struct store_cal
 	struct web *w = web_of(s);
 	_cleanup_free_ char *prefix = web_key(w, r->prefix);
 	_cleanup_free_ char *path = object_path(w, "", NULL);
-	struct exchange *x = prefix && path ? exchange_new(w, c, HTTP_GET, path, r->deadline_ns) : NULL;
+	struct exchange *x = prefix && path ? exchange_new(w, c, HTTP_GET, path, r->deadline_ns)
+					    : NULL;
 	struct pairs *q;
 	int error = x ? exchange_page(x, r) : fail(-ENOMEM);
 
@@ -195,7 +204,8 @@ static void gcs_list(struct store *s, const struct list_req *r, struct store_cal
 	if (r->delimiter)
 		pairs_add(q, "delimiter", "/");
 	if (r->max) /* the page begins with `after` itself, which we drop */
-		pairs_addf(q, "maxResults", "%u", MIN(r->max + (x->page.after && !x->page.token), 1000u));
+		pairs_addf(q, "maxResults", "%u",
+			   MIN(r->max + (x->page.after && !x->page.token), 1000u));
 	if (x->page.after)
 		pairs_add(q, "startOffset", x->page.after);
 	if (x->page.token)
@@ -226,7 +236,8 @@ static int described(struct exchange *x)
 	const char *generation, *updated, *encoding;
 	time_t t;
 
-	if (json_parse(buf_span(&x->req->text), &j) < 0 || !(generation = json_str(j, "generation"))) {
+	if (json_parse(buf_span(&x->req->text), &j) < 0 ||
+	    !(generation = json_str(j, "generation"))) {
 		exchange_explain(x, "an answer that cannot be read");
 		return x->writes ? STORE_UNKNOWN : fail(-EIO);
 	}
@@ -238,18 +249,22 @@ static int described(struct exchange *x)
 		c->modified_s = (uint64_t)t;
 	encoding = json_str(j, "contentEncoding");
 	if (encoding && strcmp(encoding, "gzip") == 0)
-		return exchange_because(x, fail(-EIO), "the object is stored with Content-Encoding: gzip");
-	return json_uint(j, "size", &c->size) < 0 ? exchange_because(x, fail(-EIO), "no length") : 0;
+		return exchange_because(x, fail(-EIO),
+					"the object is stored with Content-Encoding: gzip");
+	return json_uint(j, "size", &c->size) < 0 ? exchange_because(x, fail(-EIO), "no length")
+						  : 0;
 }
 
 static int got(struct exchange *x)
 {
 	char stored[16];
 
-	request_header_copy(x->req, "x-goog-generation", x->call->version, sizeof(x->call->version));
+	request_header_copy(x->req, "x-goog-generation", x->call->version,
+			    sizeof(x->call->version));
 	request_header_copy(x->req, "x-goog-stored-content-encoding", stored, sizeof(stored));
 	if (stored[0] && strcmp(stored, "identity") != 0)
-		return exchange_because(x, fail(-EIO), "the object is stored with Content-Encoding: gzip");
+		return exchange_because(x, fail(-EIO),
+					"the object is stored with Content-Encoding: gzip");
 	return exchange_got(x);
 }
 
@@ -294,7 +309,8 @@ static int no_bucket(struct exchange *x)
 
 static int missing(struct exchange *x)
 {
-	if (x->looked || x->call->op == STORE_LIST || strstr(x->fault.message, "bucket does not exist"))
+	if (x->looked || x->call->op == STORE_LIST ||
+	    strstr(x->fault.message, "bucket does not exist"))
 		return no_bucket(x);
 	if (strncmp(x->fault.message, "No such object", 14) == 0)
 		return absent(x);
@@ -313,7 +329,9 @@ static int refused_credentials(struct exchange *x)
 		return absent(x);
 	if (x->req->status == 401 && x->value)
 		return AGAIN_RENEW;
-	return exchange_because(x, -EACCES, x->value ? "the role Storage Object User is needed" : "credentials are needed");
+	return exchange_because(x, -EACCES,
+				x->value ? "the role Storage Object User is needed"
+					 : "credentials are needed");
 }
 
 static int gcs_judge(struct exchange *x)
@@ -325,7 +343,8 @@ static int gcs_judge(struct exchange *x)
 	fault_parse_json(buf_span(&x->req->text), &x->fault);
 	switch (status) {
 	case 400:
-		if (strstr(x->fault.message, "match calculated CRC32C")) /* the body was damaged on the way */
+		if (strstr(x->fault.message,
+			   "match calculated CRC32C")) /* the body was damaged on the way */
 			return exchange_throttled(x);
 		break;
 	case 401:
@@ -346,12 +365,18 @@ static int gcs_judge(struct exchange *x)
 /* ---- opening ---- */
 
 static const struct store_ops ops = {
-	.get = gcs_get, .put = gcs_put, .head = gcs_head, .list = gcs_list, .remove = gcs_remove, .free = web_free,
+	.get = gcs_get,
+	.put = gcs_put,
+	.head = gcs_head,
+	.list = gcs_list,
+	.remove = gcs_remove,
+	.free = web_free,
 };
 static const struct dialect dialect = { .sign = gcs_sign, .judge = gcs_judge, .look = gcs_look };
 
 /* The emulator of the environment has no authentication. */
-static int set_endpoint(struct web *w, const struct uri *u, bool *ret_emulator, char *err, size_t err_size)
+static int set_endpoint(struct web *w, const struct uri *u, bool *ret_emulator, char *err,
+			size_t err_size)
 {
 	const char *text = uri_param(u, "endpoint"), *emulator = creds_env("STORAGE_EMULATOR_HOST");
 	int error;
@@ -370,38 +395,43 @@ static int check_bucket(const struct uri *u, char *err, size_t err_size)
 	size_t n = strlen(u->authority);
 
 	for (size_t i = 0; i < n; i++)
-		if (!islower((unsigned char)u->authority[i]) && !isdigit((unsigned char)u->authority[i]) &&
-		    !strchr(".-_", u->authority[i]))
+		if (!islower((unsigned char)u->authority[i]) &&
+		    !isdigit((unsigned char)u->authority[i]) && !strchr(".-_", u->authority[i]))
 			n = 0;
 	if (n < 3 || n > 222) {
-		snprintf(err, err_size, "'%s' is not a bucket's name (3 to 63 of a-z 0-9 - _ .)", u->authority);
+		snprintf(err, err_size, "'%s' is not a bucket's name (3 to 63 of a-z 0-9 - _ .)",
+			 u->authority);
 		return fail(-EINVAL);
 	}
 	if (strlen(u->path) > PREFIX_MAX) {
-		snprintf(err, err_size, "the prefix after the bucket is longer than %d bytes", PREFIX_MAX);
+		snprintf(err, err_size, "the prefix after the bucket is longer than %d bytes",
+			 PREFIX_MAX);
 		return fail(-EINVAL);
 	}
 	return 0;
 }
 
-static int set_up(struct web *w, const struct store_config *cfg, const struct uri *u, char *err, size_t err_size)
+static int set_up(struct web *w, const struct store_config *cfg, const struct uri *u, char *err,
+		  size_t err_size)
 {
 	bool anonymous, emulator;
-	int error = web_init(w, &ops, &dialect, cfg->name, cfg->url, u->path, uri_param(u, "ca_file"));
+	int error = web_init(w, &ops, &dialect, cfg->name, cfg->url, u->path,
+			     uri_param(u, "ca_file"));
 
 	if (error == 0)
 		error = set_endpoint(w, u, &emulator, err, err_size);
 	if (error == 0)
 		error = uri_param_bool(u, "anonymous", false, &anonymous, err, err_size);
 	if (error == 0 && !anonymous && !emulator)
-		error = creds_gcs_new(&(struct creds_gcs_options){ .file = cfg->credentials }, &w->creds, err,
-				      err_size);
+		error = creds_gcs_new(&(struct creds_gcs_options){ .file = cfg->credentials },
+				      &w->creds, err, err_size);
 	w->idle_s = IDLE_S;
 	w->bucket = strdup(u->authority);
 	return error < 0 ? error : w->bucket ? 0 : fail(-ENOMEM);
 }
 
-int gcs_open(const struct store_config *cfg, const struct uri *u, struct store **ret, char *err, size_t err_size)
+int gcs_open(const struct store_config *cfg, const struct uri *u, struct store **ret, char *err,
+	     size_t err_size)
 {
 	static const char *const known[] = { "endpoint", "ca_file", "anonymous", NULL };
 	struct web *w;

@@ -17,7 +17,7 @@
 #define HOST_CONNECTIONS 64L
 #define KEPT_CONNECTIONS 256L
 #define IDLE_HANDLES 32
-#define RECEIVE_BYTES (512L * 1024)    /* one system call moves so much of a long body */
+#define RECEIVE_BYTES (512L * 1024) /* one system call moves so much of a long body */
 #define RECEIVE_FEW_BYTES (16L * 1024)
 #define SEND_BYTES (1024L * 1024)
 #define CONNECT_TIMEOUT_MS 3000
@@ -28,16 +28,16 @@
 static struct {
 	struct {
 		CURLM *multi;
-		struct request *active;      /* doubly linked */
-		CURL *idle[IDLE_HANDLES];    /* handles to use again: their buffers are large */
+		struct request *active;   /* doubly linked */
+		CURL *idle[IDLE_HANDLES]; /* handles to use again: their buffers are large */
 		unsigned n_idle;
 	} loop;
 	struct {
 		struct lock lock;
 		struct task *task;
-		CURLM *multi;                /* for waking; NULL: no thread */
+		CURLM *multi; /* for waking; NULL: no thread */
 		struct request *queue, **queue_end;
-		bool stopping, look;         /* look: somebody was cancelled */
+		bool stopping, look; /* look: somebody was cancelled */
 	} sync;
 } http;
 
@@ -60,7 +60,8 @@ static size_t on_header(char *data, size_t size, size_t n, void *arg)
 	struct buf *h = &r->http.answer_headers;
 	long status = 0;
 
-	if (n >= 5 && memcmp(data, "HTTP/", 5) == 0) { /* a new answer: "100 Continue" came before it */
+	/* a new answer: "100 Continue" came before it */
+	if (n >= 5 && memcmp(data, "HTTP/", 5) == 0) {
 		buf_clear(h);
 		curl_easy_getinfo(r->http.easy, CURLINFO_RESPONSE_CODE, &status);
 		r->status = (int)status;
@@ -139,7 +140,8 @@ static int on_attempt(void *arg, char *ip, char *local_ip, int port, int local_p
 
 static struct curl_slist *header_list(const struct request *r)
 {
-	struct curl_slist *list = curl_slist_append(NULL, "Expect:"); /* no second's wait for a 100 */
+	/* no second's wait for a 100 */
+	struct curl_slist *list = curl_slist_append(NULL, "Expect:");
 
 	for (size_t i = 0; list && i < r->headers.n; i++) {
 		const struct pair *h = &r->headers.items[i];
@@ -204,7 +206,8 @@ static void set_callbacks(CURL *e, struct request *r)
 
 static long remaining_ms(const struct request *r)
 {
-	uint64_t now = clock_now(), left = r->deadline_ns > now ? (r->deadline_ns - now) / NS_PER_MS : 0;
+	uint64_t now = clock_now(),
+		 left = r->deadline_ns > now ? (r->deadline_ns - now) / NS_PER_MS : 0;
 
 	return (long)MIN(left + 1, (uint64_t)INT32_MAX);
 }
@@ -212,11 +215,13 @@ static long remaining_ms(const struct request *r)
 static void set_limits(CURL *e, const struct request *r)
 {
 	curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, remaining_ms(r));
-	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
-			 (long)(r->connect_timeout_ms ? r->connect_timeout_ms : CONNECT_TIMEOUT_MS));
+	curl_easy_setopt(
+		e, CURLOPT_CONNECTTIMEOUT_MS,
+		(long)(r->connect_timeout_ms ? r->connect_timeout_ms : CONNECT_TIMEOUT_MS));
 	curl_easy_setopt(e, CURLOPT_MAXAGE_CONN, (long)(r->idle_s ? r->idle_s : IDLE_S));
 	curl_easy_setopt(e, CURLOPT_BUFFERSIZE,
-			 r->sink && r->sink->limit >= (size_t)RECEIVE_BYTES ? RECEIVE_BYTES : RECEIVE_FEW_BYTES);
+			 r->sink && r->sink->limit >= (size_t)RECEIVE_BYTES ? RECEIVE_BYTES
+									    : RECEIVE_FEW_BYTES);
 	curl_easy_setopt(e, CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_S);
 	curl_easy_setopt(e, CURLOPT_DNS_SHUFFLE_ADDRESSES, 1L);
 	curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
@@ -226,7 +231,8 @@ static void set_limits(CURL *e, const struct request *r)
 static void set_safety(CURL *e, const struct request *r)
 {
 	curl_easy_setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L); /* a key may hold "..": what is signed is sent */
+	/* a key may hold "..": what is signed is sent */
+	curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* never wait for a hanging name server */
@@ -297,7 +303,8 @@ static void end(struct request *r, enum request_end how)
 	curl_slist_free_all(r->http.header_list);
 	r->http.easy = NULL;
 	r->http.header_list = NULL;
-	log_debug("http", "request ended", "method=%s path=%s status=%d end=%d attempts=%u why=\"%s\"",
+	log_debug("http", "request ended",
+		  "method=%s path=%s status=%d end=%d attempts=%u why=\"%s\"",
 		  http_method_name(r->method), r->path, r->status, (int)how, r->attempts, r->why);
 	r->done(r);
 }
@@ -338,13 +345,15 @@ static void collect(void)
 		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, (char **)&r);
 		if (code != CURLE_OK)
 			snprintf(r->why, sizeof(r->why), "%s",
-				 code == CURLE_ABORTED_BY_CALLBACK ? "the connection was lost" :
-								     curl_easy_strerror(code));
+				 code == CURLE_ABORTED_BY_CALLBACK ? "the connection was lost"
+								   : curl_easy_strerror(code));
 		end(r, classify(r, code));
 	}
 }
 
-/* Ends what was cancelled, or everything. The lock protects the flags only: `done` runs without it. */
+/*
+ * Ends what was cancelled, or everything. The lock protects the flags only: `done` runs without it.
+ */
 static void end_cancelled(bool all)
 {
 	struct request *r = http.loop.active, *next;
@@ -374,7 +383,8 @@ static void end_overdue(void)
 	uint64_t now = clock_now();
 	struct request *r = http.loop.active, *next;
 
-	for (; r; r = next) { /* libcurl's clock stands still while the machine sleeps; ours does not */
+	/* libcurl's clock stands still while the machine sleeps; ours does not */
+	for (; r; r = next) {
 		next = r->http.next;
 		if (now >= r->deadline_ns)
 			overdue(r);

@@ -47,11 +47,11 @@ void etag_copy(struct span s, char ret[STORE_VERSION_MAX])
 
 struct xml_page {
 	struct listing list;
-	const char *root;    /* "/ListBucketResult" */
+	const char *root; /* "/ListBucketResult" */
 	bool rooted;
-	bool truncated;      /* S3 */
-	bool url_encoded;    /* S3: the answer says so, which may come after the names */
-	bool name_encoded;   /* Azure: of the name at hand */
+	bool truncated;    /* S3 */
+	bool url_encoded;  /* S3: the answer says so, which may come after the names */
+	bool name_encoded; /* Azure: of the name at hand */
 };
 
 static char *text_copy(struct span s)
@@ -108,7 +108,8 @@ static int xml_begin(const char *path, void *arg)
 	p->name_encoded = false;
 	if (strcmp(path, p->root) == 0)
 		p->rooted = true;
-	if (strcmp(path, "/ListBucketResult/Contents") != 0 && strcmp(path, "/ListBucketResult/CommonPrefixes") != 0 &&
+	if (strcmp(path, "/ListBucketResult/Contents") != 0 &&
+	    strcmp(path, "/ListBucketResult/CommonPrefixes") != 0 &&
 	    strcmp(path, "/EnumerationResults/Blobs/Blob") != 0 &&
 	    strcmp(path, "/EnumerationResults/Blobs/BlobPrefix") != 0)
 		return 0;
@@ -137,7 +138,9 @@ static int s3_end(const char *path, struct span text, void *arg)
 	else if (strcmp(rest, "EncodingType") == 0)
 		p->url_encoded = span_equal(text, SPAN_LITERAL("url"));
 	else if (strcmp(rest, "NextContinuationToken") == 0)
-		return (p->list.token = free_null(p->list.token), p->list.token = text_copy(text)) ? 0 : -ENOMEM;
+		return (p->list.token = free_null(p->list.token), p->list.token = text_copy(text))
+			       ? 0
+			       : -ENOMEM;
 	if (!e)
 		return 0;
 	if (strcmp(rest, "Contents/Key") == 0 || strcmp(rest, "CommonPrefixes/Prefix") == 0)
@@ -226,9 +229,9 @@ int listing_parse_s3(struct span body, struct listing *ret)
 
 int listing_parse_azure(struct span body, struct listing *ret)
 {
-	static const struct xml_handler handler = {
-		.begin = xml_begin, .attribute = azure_attribute, .end = azure_end
-	};
+	static const struct xml_handler handler = { .begin = xml_begin,
+						    .attribute = azure_attribute,
+						    .end = azure_end };
 	struct xml_page p = { .root = "/EnumerationResults" };
 	int error = parse_xml(body, &handler, &p);
 
@@ -287,8 +290,8 @@ int listing_parse_gcs(struct span body, struct listing *ret)
 	_cleanup_(json_freep) struct json *root = NULL;
 	int error = json_parse(body, &root);
 
-	if (error == 0 && !json_str(root, "kind") && !json_get(root, "items") && !json_get(root, "prefixes") &&
-	    json_get(root, "error"))
+	if (error == 0 && !json_str(root, "kind") && !json_get(root, "items") &&
+	    !json_get(root, "prefixes") && json_get(root, "error"))
 		error = -EBADMSG;
 	if (error == 0)
 		error = gcs_page(root, &l);
@@ -334,7 +337,8 @@ int listing_state_read(const char *token, struct listing_state *ret)
 		size_t n = strcspn(token, "!");
 		_cleanup_buf_ struct buf b = BUF_INIT(64 * KiB);
 
-		if (token[n] != (last ? '\0' : '!') || percent_decode(span_of(token, n), false, &b) < 0)
+		if (token[n] != (last ? '\0' : '!') ||
+		    percent_decode(span_of(token, n), false, &b) < 0)
 			return fail(-EINVAL);
 		if (b.len)
 			*parts[i] = strndup((const char *)b.data, b.len);
@@ -354,7 +358,8 @@ static int by_name(const void *a, const void *b)
 	return span_compare(span_str(x->name), span_str(y->name));
 }
 
-static bool is_wanted(const struct list_entry *e, struct span store_prefix, const struct listing_state *state)
+static bool is_wanted(const struct list_entry *e, struct span store_prefix,
+		      const struct listing_state *state)
 {
 	struct span name = span_str(e->name);
 
@@ -362,7 +367,8 @@ static bool is_wanted(const struct list_entry *e, struct span store_prefix, cons
 		return false;
 	if (state->after && span_compare(name, span_str(state->after)) <= 0)
 		return false;
-	return !(e->is_prefix && state->last_prefix && span_compare(name, span_str(state->last_prefix)) <= 0);
+	return !(e->is_prefix && state->last_prefix &&
+		 span_compare(name, span_str(state->last_prefix)) <= 0);
 }
 
 void listing_finish(struct listing *l, const char *store_prefix, const struct listing_state *state)

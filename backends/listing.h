@@ -5,16 +5,17 @@
  * pages alike. Pure.
  *
  * (G1) Names leave in byte order, without the store's own prefix, only those after `after`.
- * (G2) Some providers cannot start after a name, or tell a prefix again on later pages; so the token
- *      that we hand out carries, besides the provider's own, what the next page has to leave out.
+ * (G2) Some providers cannot start after a name, or tell a prefix again on later pages; so
+ *      the token that we hand out carries, besides the provider's own, what the next page has to
+ *      leave out.
  */
 #include "backends/store.h"
 
 struct listing {
 	struct list_entry *entries; /* names as the provider tells them */
 	size_t n;
-	char *token;                /* of the provider; NULL at the end */
-	size_t room;                /* private */
+	char *token; /* of the provider; NULL at the end */
+	size_t room; /* private */
 };
 void listing_release(struct listing *l);
 #define _cleanup_listing_ _cleanup_(listing_release)
@@ -38,8 +39,8 @@ char *listing_state_write(const struct listing_state *s);
 must_check int listing_state_read(const char *token, struct listing_state *ret);
 
 /*
- * (G1): drops what the state leaves out and names that do not begin with store_prefix, strips that prefix,
- * sorts. An empty name (the prefix itself as an object) is dropped.
+ * (G1): drops what the state leaves out and names that do not begin with store_prefix, strips that
+ * prefix, sorts. An empty name (the prefix itself as an object) is dropped.
  */
 void listing_finish(struct listing *l, const char *store_prefix, const struct listing_state *state);
 /* An ETag in the one form that goes into headers: with quotes. */

@@ -6,10 +6,11 @@
 
 #include <stdio.h>
 
-typedef int open_fn(const struct store_config *cfg, const struct uri *u, struct store **ret, char *err, size_t err_size);
+typedef int open_fn(const struct store_config *cfg, const struct uri *u, struct store **ret,
+		    char *err, size_t err_size);
 
-static int folder_open(const struct store_config *cfg, const struct uri *u, struct store **ret, char *err,
-		       size_t err_size)
+static int folder_open(const struct store_config *cfg, const struct uri *u, struct store **ret,
+		       char *err, size_t err_size)
 {
 	return dir_store_open(cfg->name, cfg->url, u, ret, err, err_size);
 }
@@ -48,7 +49,8 @@ int store_open(const struct store_config *cfg, struct store **ret, char *err, si
 	int error;
 
 	if (!open) {
-		snprintf(err, err_size, "'%.*s' is not a kind of store: s3://, azblob://, gs:// and file:// are",
+		snprintf(err, err_size,
+			 "'%.*s' is not a kind of store: s3://, azblob://, gs:// and file:// are",
 			 (int)MIN(strlen(cfg->url), (size_t)64), cfg->url);
 		return fail(-EINVAL);
 	}

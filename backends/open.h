@@ -13,6 +13,7 @@ struct store_config {
  * Opens a store (no request is sent yet). 0; -EINVAL or -EACCES with a sentence for people in err
  * ("unknown parameter 'regon' in s3://...: known are endpoint, region, ..."); -ENOMEM.
  */
-must_check int store_open(const struct store_config *cfg, struct store **ret, char *err, size_t err_size);
+must_check int store_open(const struct store_config *cfg, struct store **ret, char *err,
+			  size_t err_size);
 /* Is it a store's URL at all (by its scheme)? */
 bool store_url_is(const char *url);

@@ -139,7 +139,8 @@ int pairs_query(const struct pairs *p, struct buf *ret)
 	if (e.n)
 		qsort(e.items, e.n, sizeof(*e.items), by_name_and_value);
 	for (size_t i = 0; i < e.n; i++) {
-		int error = buf_addf(ret, "%s%s=%s", i ? "&" : "", e.items[i].name, e.items[i].value);
+		int error = buf_addf(ret, "%s%s=%s", i ? "&" : "", e.items[i].name,
+				     e.items[i].value);
 
 		if (error < 0)
 			return error;

@@ -13,7 +13,7 @@ struct pair {
 struct pairs {
 	struct pair *items;
 	size_t n;
-	size_t room;   /* private */
+	size_t room; /* private */
 	bool no_memory;
 };
 

@@ -165,7 +165,8 @@ bool request_header(const struct request *r, const char *name, struct span *ret)
 		const uint8_t *end = memchr(rest.data, '\n', rest.len);
 		size_t line = end ? (size_t)(end - rest.data) + 1 : rest.len;
 
-		if (line > n && rest.data[n] == ':' && strncasecmp((const char *)rest.data, name, n) == 0) {
+		if (line > n && rest.data[n] == ':' &&
+		    strncasecmp((const char *)rest.data, name, n) == 0) {
 			*ret = trimmed(span_sub(rest, n + 1, line - n - 1));
 			return true;
 		}
@@ -220,7 +221,8 @@ uint64_t request_retry_after_ms(const struct request *r)
 	return MIN(s, (uint64_t)RETRY_AFTER_MAX_S) * 1000;
 }
 
-int request_content_range(const struct request *r, uint64_t *ret_first, uint64_t *ret_last, uint64_t *ret_total)
+int request_content_range(const struct request *r, uint64_t *ret_first, uint64_t *ret_last,
+			  uint64_t *ret_total)
 {
 	char text[96], *slash, *dash;
 	uint64_t first = 0, last = 0, total;
@@ -234,8 +236,9 @@ int request_content_range(const struct request *r, uint64_t *ret_first, uint64_t
 	dash = strchr(text, '-');
 	if (dash)
 		*dash = '\0';
-	if (dash ? uint_parse(text + 6, &first) < 0 || uint_parse(dash + 1, &last) < 0 || last < first :
-		   strcmp(text + 6, "*") != 0)
+	if (dash ? uint_parse(text + 6, &first) < 0 || uint_parse(dash + 1, &last) < 0 ||
+			    last < first
+		 : strcmp(text + 6, "*") != 0)
 		return -EBADMSG;
 	if (uint_parse(slash + 1, &total) < 0)
 		return -EBADMSG;

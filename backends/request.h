@@ -5,9 +5,10 @@
  * makes it fills the first part, hands it to http_submit(), and reads the rest when `done` runs.
  *
  * (Q1) From http_submit() until `done` the request belongs to the HTTP thread.
- * (Q2) `attempts` counts how often the request went onto a connection. 0 proves that the server
- *      has not seen it. Only requests marked `repeatable` may have more than one: the library repeats
- *      a request by itself when a kept connection dies, and a write may not be executed twice unseen.
+ * (Q2) `attempts` counts how often the request went onto a connection. 0 proves that the
+ *      server has not seen it. Only requests marked `repeatable` may have more than one: the
+ *      library repeats a request by itself when a kept connection dies, and a write may not be
+ *      executed twice unseen.
  */
 #include "backends/pairs.h"
 #include "base/blob.h"
@@ -31,41 +32,43 @@ typedef void request_fn(struct request *r);
 struct request {
 	/* what is asked */
 	enum http_method method;
-	char *origin;           /* "https://host[:port]" */
-	char *path;             /* escaped; begins with '/' */
+	char *origin; /* "https://host[:port]" */
+	char *path;   /* escaped; begins with '/' */
 	struct pairs query;
-	char *raw_query;        /* appended as it is (a SAS), or NULL */
+	char *raw_query; /* appended as it is (a SAS), or NULL */
 	struct pairs headers;
-	struct buf head;        /* the body is head, then body, then tail */
-	struct blob *body;      /* or NULL */
+	struct buf head;   /* the body is head, then body, then tail */
+	struct blob *body; /* or NULL */
 	struct buf tail;
-	bool sends_body;        /* even an empty one: PUT and POST */
-	bool repeatable;        /* (Q2) reads */
-	bool no_proxy;          /* metadata services */
+	bool sends_body; /* even an empty one: PUT and POST */
+	bool repeatable; /* (Q2) reads */
+	bool no_proxy;   /* metadata services */
 	uint64_t deadline_ns;
 	unsigned connect_timeout_ms; /* 0: 3000 */
-	unsigned idle_s;             /* a kept connection older than this is not used again; 0: 60 */
-	char *ca_file;               /* or NULL: the system's authorities */
+	/* a kept connection older than this is not used again; 0: 60 */
+	unsigned idle_s;
+	char *ca_file; /* or NULL: the system's authorities */
 
 	/* where the answer goes */
-	struct buf *sink;       /* body of a 2xx answer; NULL: text */
-	struct buf text;        /* other bodies; what goes over its limit is dropped unless it is the sink */
-	request_fn *done;       /* on the HTTP thread; must not block */
+	struct buf *sink; /* body of a 2xx answer; NULL: text */
+	/* other bodies; what goes over its limit is dropped unless it is the sink */
+	struct buf text;
+	request_fn *done; /* on the HTTP thread; must not block */
 	void *arg;
 
 	/* how it ended */
 	enum request_end end;
-	unsigned attempts;      /* (Q2) */
+	unsigned attempts; /* (Q2) */
 	int status;
-	char why[160];          /* of failures without a status, for people */
+	char why[160]; /* of failures without a status, for people */
 
-	struct {                /* of http.c alone */
+	struct { /* of http.c alone */
 		void *easy;
 		void *header_list;
 		struct buf answer_headers;
 		struct request *next, *prev;
 		bool queued, active, cancelled, too_big, no_memory;
-		uint64_t sent;  /* position of the read function */
+		uint64_t sent; /* position of the read function */
 	} http;
 };
 
@@ -79,8 +82,8 @@ DEFINE_CLEANUP(struct request *, request_free)
 /* Forgets the answer, so that the request can be sent once more. */
 void request_rewind(struct request *r);
 /*
- * Makes another request of it, in place: no query, headers or body. Takes path. What answers it goes to `text`: the sink was
- * measured for another answer.
+ * Makes another request of it, in place: no query, headers or body. Takes path. What answers it
+ * goes to `text`: the sink was measured for another answer.
  */
 void request_retarget(struct request *r, enum http_method method, char *path);
 /* Copies. 0, -ENOMEM. */
@@ -102,6 +105,9 @@ must_check int request_header_uint(const struct request *r, const char *name, ui
 uint64_t request_header_date(const struct request *r, const char *name);
 /* Retry-After, a number or a date, in ms; at most 120 s; 0: none. */
 uint64_t request_retry_after_ms(const struct request *r);
-/* "bytes a-b/TOTAL" or "bytes *" and "/TOTAL". *ret_first and *ret_last are 0 for "*". 0, -ENOENT, -EBADMSG. */
-must_check int request_content_range(const struct request *r, uint64_t *ret_first, uint64_t *ret_last,
-				     uint64_t *ret_total);
+/*
+ * "bytes a-b/TOTAL", or a star instead of a-b, which makes both 0. 0; -ENOENT: there is no such
+ * header; -EBADMSG.
+ */
+must_check int request_content_range(const struct request *r, uint64_t *ret_first,
+				     uint64_t *ret_last, uint64_t *ret_total);

@@ -2,8 +2,8 @@
 /*
  * The S3 dialect: Amazon and what speaks like it.
  *
- * (D1) A HEAD has no error body, so its 404 cannot tell a missing key from a missing bucket; a GET of one
- *      byte then does.
+ * (D1) A HEAD has no error body, so its 404 cannot tell a missing key from a missing bucket;
+ *      a GET of one byte then does.
  * (D2) On plain HTTP the body's SHA-256 is signed; on TLS the CRC guards it and the rest is TLS.
  */
 #include "backends/dialects.h"
@@ -56,7 +56,8 @@ static int set_address(struct exchange *x, const char *region)
 /* (D2) */
 static const char *payload_hash(struct exchange *x)
 {
-	static const char empty[] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+	static const char empty[] =
+		"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 	uint8_t hash[SHA256_LEN];
 
 	if (!x->req->body)
@@ -73,8 +74,8 @@ static const char *payload_hash(struct exchange *x)
 	return x->body_hash;
 }
 
-static int authorize(struct exchange *x, const struct creds_value *v, const char *region, const char *date,
-		     const char *hash)
+static int authorize(struct exchange *x, const struct creds_value *v, const char *region,
+		     const char *date, const char *hash)
 {
 	_cleanup_buf_ struct buf query = BUF_INIT(16 * KiB), value = BUF_INIT(8 * KiB);
 	struct request *r = x->req;
@@ -128,11 +129,12 @@ static char *path_of(struct web *w, const char *key)
 {
 	const struct s3 *s = s3_of(w);
 
-	return web_path(s->amazon ? "" : w->endpoint.path, s->path_style ? w->bucket : NULL, key, true);
+	return web_path(s->amazon ? "" : w->endpoint.path, s->path_style ? w->bucket : NULL, key,
+			true);
 }
 
-static struct exchange *begin(struct store *st, struct store_call *c, enum http_method m, struct span name,
-			      uint64_t deadline_ns)
+static struct exchange *begin(struct store *st, struct store_call *c, enum http_method m,
+			      struct span name, uint64_t deadline_ns)
 {
 	struct web *w = container_of(st, struct web, store);
 	_cleanup_free_ char *key = web_key(w, name);
@@ -167,7 +169,8 @@ static void s3_head(struct store *s, const struct head_req *r, struct store_call
 static void add_crc32c(struct pairs *headers, struct blob *body)
 {
 	uint32_t crc = blob_crc32c(body);
-	const uint8_t be[4] = { (uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8), (uint8_t)crc };
+	const uint8_t be[4] = { (uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8),
+				(uint8_t)crc };
 	_cleanup_buf_ struct buf b = BUF_INIT(16);
 
 	if (base64_encode(span_of(be, sizeof(be)), &b) == 0 && buf_str(&b))
@@ -211,7 +214,8 @@ static void s3_list(struct store *st, const struct list_req *r, struct store_cal
 	struct web *w = container_of(st, struct web, store);
 	_cleanup_free_ char *prefix = web_key(w, r->prefix);
 	_cleanup_free_ char *path = path_of(w, s3_of(w)->path_style ? NULL : "");
-	struct exchange *x = prefix && path ? exchange_new(w, c, HTTP_GET, path, r->deadline_ns) : NULL;
+	struct exchange *x = prefix && path ? exchange_new(w, c, HTTP_GET, path, r->deadline_ns)
+					    : NULL;
 	struct pairs *q;
 	int error = x ? exchange_page(x, r) : fail(-ENOMEM);
 
@@ -250,11 +254,17 @@ static int s3_look(struct exchange *x)
 /* ---- opening ---- */
 
 static const struct store_ops ops = {
-	.get = s3_get, .put = s3_put, .head = s3_head, .list = s3_list, .remove = s3_remove, .free = web_free,
+	.get = s3_get,
+	.put = s3_put,
+	.head = s3_head,
+	.list = s3_list,
+	.remove = s3_remove,
+	.free = web_free,
 };
 static const struct dialect dialect = { .sign = s3_sign, .judge = s3_judge, .look = s3_look };
 
-static int set_region(struct s3 *s, const struct uri *u, const struct creds_aws_options *o, char *err, size_t err_size)
+static int set_region(struct s3 *s, const struct uri *u, const struct creds_aws_options *o,
+		      char *err, size_t err_size)
 {
 	_cleanup_free_ char *of_profile = NULL;
 	const char *region = uri_param(u, "region");
@@ -275,8 +285,8 @@ static int set_region(struct s3 *s, const struct uri *u, const struct creds_aws_
 	return 0;
 }
 
-static int set_endpoint(struct s3 *s, const struct uri *u, const struct creds_aws_options *o, char *err,
-			size_t err_size)
+static int set_endpoint(struct s3 *s, const struct uri *u, const struct creds_aws_options *o,
+			char *err, size_t err_size)
 {
 	_cleanup_free_ char *of_profile = NULL;
 	const char *text = uri_param(u, "endpoint");
@@ -292,13 +302,14 @@ static int set_endpoint(struct s3 *s, const struct uri *u, const struct creds_aw
 	if (text) {
 		error = endpoint_parse(text, "https", &s->web.endpoint);
 		if (error == -EINVAL)
-			snprintf(err, err_size, "endpoint '%s' is not like https://HOST[:PORT]", text);
+			snprintf(err, err_size, "endpoint '%s' is not like https://HOST[:PORT]",
+				 text);
 		if (error < 0)
 			return error;
 	}
 	/* a bucket's own host exists at Amazon only, and its certificate covers no dots */
-	return uri_param_bool(u, "path_style", text != NULL || strchr(u->authority, '.'), &s->path_style, err,
-			      err_size);
+	return uri_param_bool(u, "path_style", text != NULL || strchr(u->authority, '.'),
+			      &s->path_style, err, err_size);
 }
 
 static int check_bucket(const struct uri *u, char *err, size_t err_size)
@@ -309,17 +320,20 @@ static int check_bucket(const struct uri *u, char *err, size_t err_size)
 		if (!isalnum((unsigned char)u->authority[i]) && !strchr(".-_", u->authority[i]))
 			n = 0;
 	if (n < 3 || n > 63) {
-		snprintf(err, err_size, "'%s' is not a bucket's name (3 to 63 of a-z 0-9 - .)", u->authority);
+		snprintf(err, err_size, "'%s' is not a bucket's name (3 to 63 of a-z 0-9 - .)",
+			 u->authority);
 		return fail(-EINVAL);
 	}
 	if (strlen(u->path) > PREFIX_MAX) {
-		snprintf(err, err_size, "the prefix after the bucket is longer than %d bytes", PREFIX_MAX);
+		snprintf(err, err_size, "the prefix after the bucket is longer than %d bytes",
+			 PREFIX_MAX);
 		return fail(-EINVAL);
 	}
 	return 0;
 }
 
-static int set_up(struct s3 *s, const struct store_config *cfg, const struct uri *u, char *err, size_t err_size)
+static int set_up(struct s3 *s, const struct store_config *cfg, const struct uri *u, char *err,
+		  size_t err_size)
 {
 	const struct creds_aws_options o = { .file = cfg->credentials,
 					     .profile = cfg->profile,
@@ -341,9 +355,11 @@ static int set_up(struct s3 *s, const struct store_config *cfg, const struct uri
 	return error < 0 ? error : s->web.bucket ? 0 : fail(-ENOMEM);
 }
 
-int s3_open(const struct store_config *cfg, const struct uri *u, struct store **ret, char *err, size_t err_size)
+int s3_open(const struct store_config *cfg, const struct uri *u, struct store **ret, char *err,
+	    size_t err_size)
 {
-	static const char *const known[] = { "endpoint", "region", "path_style", "ca_file", "anonymous", NULL };
+	static const char *const known[] = { "endpoint", "region",    "path_style",
+					     "ca_file",  "anonymous", NULL };
 	struct s3 *s;
 	int error = uri_check_params(u, known, cfg->url, err, err_size);
 

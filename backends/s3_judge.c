@@ -32,7 +32,8 @@ static void told_region(const struct exchange *x, char *ret, size_t size)
 	if (!end)
 		return;
 	*end = '\0';
-	for (at = location; (at = strstr(at, "s3")); at += 2) /* "//BUCKET.s3.REGION" or "//BUCKET.s3-REGION": the last */
+	for (at = location; (at = strstr(at, "s3"));
+	     at += 2) /* "//BUCKET.s3.REGION" or "//BUCKET.s3-REGION": the last */
 		if (at[2] == '.' || at[2] == '-')
 			snprintf(ret, size, "%s", at + 3);
 }
@@ -67,15 +68,30 @@ static bool is_any(const char *code, const char *const *list)
 
 /* Refused before execution, and another time it may work. */
 static const char *const passing[] = {
-	"SlowDown*", "Throttling*", "RequestLimitExceeded", "TooManyRequests*", "RequestThrottled*",
-	"BandwidthLimitExceeded", "ProvisionedThroughputExceeded*", "ServerBusy", "Busy",
-	"PriorRequestNotComplete", "TransactionInProgress",
+	"SlowDown*",
+	"Throttling*",
+	"RequestLimitExceeded",
+	"TooManyRequests*",
+	"RequestThrottled*",
+	"BandwidthLimitExceeded",
+	"ProvisionedThroughputExceeded*",
+	"ServerBusy",
+	"Busy",
+	"PriorRequestNotComplete",
+	"TransactionInProgress",
 	/* the body did not arrive whole */
-	"RequestTimeout", "IncompleteBody", "BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch",
-	"XAmzContentChecksumMismatch", NULL,
+	"RequestTimeout",
+	"IncompleteBody",
+	"BadDigest",
+	"InvalidDigest",
+	"XAmzContentSHA256Mismatch",
+	"XAmzContentChecksumMismatch",
+	NULL,
 };
-static const char *const outdated[] = { "ExpiredToken*", "InvalidToken", "TokenRefreshRequired", NULL };
-static const char *const full[] = { "QuotaExceeded*", "XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", NULL };
+static const char *const outdated[] = { "ExpiredToken*", "InvalidToken", "TokenRefreshRequired",
+					NULL };
+static const char *const full[] = { "QuotaExceeded*", "XMinioStorageFull",
+				    "XMinioAdminBucketQuotaExceeded", NULL };
 static const char *const unsettled[] = { "ConditionalRequestConflict", "OperationAborted", NULL };
 
 /* (J3) */
@@ -90,7 +106,8 @@ static int hidden_error(struct exchange *x)
 static int listed(struct exchange *x)
 {
 	struct listing l = {};
-	int error = listing_parse_s3(buf_span(&x->req->text), &l), hidden = error ? hidden_error(x) : 0;
+	int error = listing_parse_s3(buf_span(&x->req->text), &l),
+	    hidden = error ? hidden_error(x) : 0;
 
 	return hidden ? hidden : exchange_listed(x, error, &l);
 }
@@ -137,9 +154,11 @@ static int refused_credentials(struct exchange *x)
 	const char *code = x->fault.code;
 
 	if (strcmp(code, "InvalidObjectState") == 0)
-		return exchange_because(x, fail(-EIO), "the object is archived and must be restored first");
+		return exchange_because(x, fail(-EIO),
+					"the object is archived and must be restored first");
 	if (strcmp(code, "AccessDenied") == 0)
-		return exchange_because(x, -EACCES, x->value ? needs[x->call->op] : "credentials are needed");
+		return exchange_because(x, -EACCES,
+					x->value ? needs[x->call->op] : "credentials are needed");
 	if (strcmp(code, "SignatureDoesNotMatch") == 0)
 		return exchange_because(x, -EACCES, "the secret key is wrong");
 	return exchange_because(x, -EACCES, NULL);
@@ -150,7 +169,8 @@ static int missing(struct exchange *x)
 	const char *code = x->fault.code;
 
 	if (strcmp(code, "NoSuchBucket") == 0)
-		return exchange_because(x, fail(-EIO), "create the bucket first, or correct its name");
+		return exchange_because(x, fail(-EIO),
+					"create the bucket first, or correct its name");
 	if (strcmp(code, "XAdminUserNotFound") == 0)
 		return exchange_because(x, -EACCES, "the access key is not known");
 	if (strcmp(code, "NoSuchKey") != 0 && strcmp(code, "NoSuchVersion") != 0)

@@ -13,8 +13,17 @@
 
 /* The twelve headers whose values stand on lines of their own, in this order. */
 static const char *const lines[] = {
-	"Content-Encoding",  "Content-Language", "Content-Length", "Content-MD5",   "Content-Type",        "Date",
-	"If-Modified-Since", "If-Match",         "If-None-Match",  "If-Unmodified-Since", "Range",
+	"Content-Encoding",
+	"Content-Language",
+	"Content-Length",
+	"Content-MD5",
+	"Content-Type",
+	"Date",
+	"If-Modified-Since",
+	"If-Match",
+	"If-None-Match",
+	"If-Unmodified-Since",
+	"Range",
 };
 
 static int add_line(const struct sharedkey_request *r, const char *name, struct buf *ret)
@@ -80,7 +89,8 @@ static int add_headers(const struct sharedkey_request *r, struct buf *ret)
 	int error = sorted(r->headers, "x-ms-", &h);
 
 	for (size_t i = 0; i < h.n && error == 0; i++)
-		error = buf_addf(ret, "%s:%.*s\n", h.items[i].name, SPAN_FMT(trimmed(h.items[i].value)));
+		error = buf_addf(ret, "%s:%.*s\n", h.items[i].name,
+				 SPAN_FMT(trimmed(h.items[i].value)));
 	return error;
 }
 
@@ -93,8 +103,8 @@ static int add_query(const struct sharedkey_request *r, struct buf *ret)
 	for (size_t i = 0; i < q.n && error == 0; i++) {
 		bool again = i && strcmp(q.items[i].name, q.items[i - 1].name) == 0;
 
-		error = again ? buf_addf(ret, ",%s", q.items[i].value) :
-				buf_addf(ret, "\n%s:%s", q.items[i].name, q.items[i].value);
+		error = again ? buf_addf(ret, ",%s", q.items[i].value)
+			      : buf_addf(ret, "\n%s:%s", q.items[i].name, q.items[i].value);
 	}
 	return error;
 }

@@ -14,8 +14,10 @@
 /* Headers that proxies and libraries change on the way. */
 static bool is_signed(const char *name)
 {
-	static const char *const never[] = { "connection", "user-agent", "expect", "accept-encoding",
-					     "transfer-encoding", "content-length", "authorization" };
+	static const char *const never[] = {
+		"connection",        "user-agent",     "expect",       "accept-encoding",
+		"transfer-encoding", "content-length", "authorization"
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(never); i++)
 		if (strcasecmp(name, never[i]) == 0)
@@ -23,7 +25,10 @@ static bool is_signed(const char *name)
 	return true;
 }
 
-/* Sorted by name alone: "x-amz-meta-a" before "x-amz-meta-a-b". Equal names keep their order by address. */
+/*
+ * Sorted by name alone: "x-amz-meta-a" before "x-amz-meta-a-b". Equal names keep their order by
+ * address.
+ */
 static int by_name(const void *a, const void *b)
 {
 	const struct pair *x = *(const struct pair *const *)a, *y = *(const struct pair *const *)b;
@@ -108,7 +113,8 @@ int sigv4_canonical(const struct sigv4_request *r, struct buf *ret, struct buf *
 	if (error == 0)
 		error = add_headers(sorted, n, ret, ret_signed);
 	if (error == 0)
-		error = buf_addf(ret, "\n%.*s\n%s", SPAN_FMT(buf_span(ret_signed)), r->payload_hash);
+		error = buf_addf(ret, "\n%.*s\n%s", SPAN_FMT(buf_span(ret_signed)),
+				 r->payload_hash);
 	return error;
 }
 
@@ -128,7 +134,7 @@ void sigv4_signing_key(const struct sigv4_key *k, const char *date, uint8_t ret[
 int sigv4_sign(const struct sigv4_key *k, const struct sigv4_request *r, struct buf *ret)
 {
 	_cleanup_buf_ struct buf canonical = BUF_INIT(CANONICAL_MAX), names = BUF_INIT(4 * KiB),
-			     to_sign = BUF_INIT(KiB);
+				 to_sign = BUF_INIT(KiB);
 	uint8_t hash[SHA256_LEN], key[SHA256_LEN];
 	char hex[2 * SHA256_LEN + 1], scope[256];
 	int error = sigv4_canonical(r, &canonical, &names);
@@ -145,6 +151,6 @@ int sigv4_sign(const struct sigv4_key *k, const struct sigv4_request *r, struct 
 	hmac_sha256(span_of(key, sizeof(key)), buf_span(&to_sign), hash);
 	wipe(key, sizeof(key));
 	hex_encode(span_of(hash, sizeof(hash)), hex);
-	return buf_addf(ret, "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%.*s, Signature=%s", k->id, scope,
-			SPAN_FMT(buf_span(&names)), hex);
+	return buf_addf(ret, "AWS4-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%.*s, Signature=%s",
+			k->id, scope, SPAN_FMT(buf_span(&names)), hex);
 }

@@ -9,7 +9,10 @@
 struct sigv4_key {
 	const char *id;
 	const char *secret;
-	const char *token;   /* of a session, or NULL: the caller sends it as a header, which is signed like the others */
+	/*
+	 * of a session, or NULL: the caller sends it as a header, which is signed like the others
+	 */
+	const char *token;
 	const char *region;
 	const char *service; /* "s3" */
 };
@@ -23,9 +26,14 @@ struct sigv4_request {
 };
 #define SIGV4_UNSIGNED "UNSIGNED-PAYLOAD"
 
-/* Appends the canonical request and the names of the signed headers "a;b". For tests and for the signature. */
-must_check int sigv4_canonical(const struct sigv4_request *r, struct buf *ret, struct buf *ret_signed);
+/*
+ * Appends the canonical request and the names of the signed headers "a;b". For tests and for the
+ * signature.
+ */
+must_check int sigv4_canonical(const struct sigv4_request *r, struct buf *ret,
+			       struct buf *ret_signed);
 /* The signing key of a day, region and service. */
 void sigv4_signing_key(const struct sigv4_key *k, const char *date, uint8_t ret[32]);
 /* Appends the value of the Authorization header. 0, -ENOMEM. */
-must_check int sigv4_sign(const struct sigv4_key *k, const struct sigv4_request *r, struct buf *ret);
+must_check int sigv4_sign(const struct sigv4_key *k, const struct sigv4_request *r,
+			  struct buf *ret);

@@ -14,7 +14,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define GRACE_NS (1 * NS_PER_S)      /* an implementer's own deadline fires first */
+#define GRACE_NS (1 * NS_PER_S) /* an implementer's own deadline fires first */
 #define GRACE_CANCEL_NS (5 * NS_PER_S)
 
 const char *store_condition_name(int cond)
@@ -150,7 +150,8 @@ static void finished(struct call *call)
 		cond_broadcast(&s->sync.idle);
 }
 
-static struct store_call *call_new(struct store *s, const struct store_request *r, call_fn *then, void *arg)
+static struct store_call *call_new(struct store *s, const struct store_request *r, call_fn *then,
+				   void *arg)
 {
 	struct store_call *c = calloc(1, sizeof(*c));
 
@@ -288,7 +289,8 @@ static void leave_unstarted(struct store *s)
 		cond_broadcast(&s->sync.idle);
 }
 
-static int start(struct store *s, const struct store_request *r, call_fn *then, void *arg, struct store_call **ret)
+static int start(struct store *s, const struct store_request *r, call_fn *then, void *arg,
+		 struct store_call **ret)
 {
 	struct store_call *c;
 	enum drill_mode mode;
@@ -310,12 +312,14 @@ static int start(struct store *s, const struct store_request *r, call_fn *then, 
 	return 0;
 }
 
-int store_get_then(struct store *s, const struct get_req *r, call_fn *done, void *arg, struct store_call **ret)
+int store_get_then(struct store *s, const struct get_req *r, call_fn *done, void *arg,
+		   struct store_call **ret)
 {
 	return start(s, &(struct store_request){ .op = STORE_GET, .get = *r }, done, arg, ret);
 }
 
-int store_put_then(struct store *s, const struct put_req *r, call_fn *done, void *arg, struct store_call **ret)
+int store_put_then(struct store *s, const struct put_req *r, call_fn *done, void *arg,
+		   struct store_call **ret)
 {
 	return start(s, &(struct store_request){ .op = STORE_PUT, .put = *r }, done, arg, ret);
 }
@@ -342,7 +346,8 @@ int store_list(struct store *s, const struct list_req *r, struct store_call **re
 
 int store_remove(struct store *s, const struct remove_req *r, struct store_call **ret)
 {
-	return start(s, &(struct store_request){ .op = STORE_REMOVE, .remove = *r }, NULL, NULL, ret);
+	return start(s, &(struct store_request){ .op = STORE_REMOVE, .remove = *r }, NULL, NULL,
+		     ret);
 }
 
 /* ---- start and wait ---- */

@@ -13,7 +13,8 @@
  *      failure, surely not executed), -ETIMEDOUT (reads), -ECANCELED, -ENOMEM.
  * (S4) A write whose outcome is not known ends as STORE_UNKNOWN, whatever the reason (time-out, cut
  *      connection, 5xx). It may have been executed, or may yet be.
- * (S5) STORE_MISSING means that the object is absent in an existing bucket. A missing bucket is -EIO.
+ * (S5) STORE_MISSING means that the object is absent in an existing bucket. A missing bucket
+ *      is -EIO.
  * (S6) A body is delivered whole or not at all: a short body is -EAGAIN, never 0.
  */
 #include "base/blob.h"
@@ -22,10 +23,11 @@
 
 enum store_cond {
 	STORE_MISSING = 1, /* get, head: no such object */
-	STORE_EXISTS,      /* put if_absent: there is one already (perhaps one's own earlier attempt) */
-	STORE_CHANGED,     /* if_match: another version, or none */
-	STORE_RANGE,       /* get: the range begins at or after the end */
-	STORE_UNKNOWN,     /* put, remove: perhaps done, perhaps not (S4) */
+	/* put if_absent: there is one already (perhaps one's own earlier attempt) */
+	STORE_EXISTS,
+	STORE_CHANGED, /* if_match: another version, or none */
+	STORE_RANGE,   /* get: the range begins at or after the end */
+	STORE_UNKNOWN, /* put, remove: perhaps done, perhaps not (S4) */
 };
 const char *store_condition_name(int cond);
 
@@ -55,10 +57,10 @@ struct head_req {
 };
 struct list_req {
 	struct span prefix;
-	struct span after;      /* names after this one only; empty: from the start */
-	const char *token;      /* of the page before, or NULL; wins over after */
-	char delimiter;         /* '/' or 0 */
-	unsigned max;           /* 0: the provider's page size */
+	struct span after; /* names after this one only; empty: from the start */
+	const char *token; /* of the page before, or NULL; wins over after */
+	char delimiter;    /* '/' or 0 */
+	unsigned max;      /* 0: the provider's page size */
 	uint64_t deadline_ns;
 };
 struct remove_req {
@@ -90,20 +92,26 @@ struct store_call {
 	uint64_t size;                   /* get, head: of the whole object, bytes */
 	char version[STORE_VERSION_MAX]; /* get, head, put */
 	uint64_t modified_s;             /* get, head; 0: not told */
-	uint64_t date_s;                 /* the store's own clock in its answer (Date), seconds since 1970; 0: none. Also with conditions. */
-	struct list_entry *entries;      /* list, in the order of names */
+	/*
+	 * the store's own clock in its answer (Date), seconds since 1970; 0: none. Also with
+	 * conditions.
+	 */
+	uint64_t date_s;
+	struct list_entry *entries; /* list, in the order of names */
 	size_t n_entries;
-	char *next_token;                /* list: more pages, or NULL at the end */
-	bool executed_not;               /* a failure that proves that nothing was executed */
-	uint64_t retry_after_ms;         /* as the server asked; 0: did not */
-	char detail[256];                /* for people: "403 AccessDenied: no s3:PutObject"; no secrets */
-	struct {                         /* of store.c alone */
+	char *next_token;        /* list: more pages, or NULL at the end */
+	bool executed_not;       /* a failure that proves that nothing was executed */
+	uint64_t retry_after_ms; /* as the server asked; 0: did not */
+	/* for people: "403 AccessDenied: no s3:PutObject"; no secrets */
+	char detail[256];
+	struct { /* of store.c alone */
 		call_fn *then;
 		void *then_arg;
 		uint64_t bytes_out;
 		struct drill *drill;
 	} entrance;
-	struct {                         /* of the implementer; freed with the call, so that a late cancel finds it alive */
+	/* of the implementer; freed with the call, so that a late cancel finds it alive */
+	struct {
 		void *data;
 		void (*free)(void *data);
 	} impl;
@@ -117,8 +125,9 @@ static inline void store_call_unrefp(struct store_call **c)
 }
 
 /*
- * What a dialect implements. Each starts an operation and must later call_finish(&call->call, ...), from
- * any thread, never inside the start. The request's spans are borrowed for the start only (copy what is needed later).
+ * What a dialect implements. Each starts an operation and must later call_finish(&call->call,
+ * ...), from any thread, never inside the start. The request's spans are borrowed for the start
+ * only (copy what is needed later).
  */
 struct store_ops {
 	void (*get)(struct store *s, const struct get_req *r, struct store_call *c);
@@ -152,23 +161,35 @@ struct store {
 	} sync;
 };
 /* By implementers: fills the base part. 0, -ENOMEM. store_release belongs into their `free`. */
-must_check int store_init(struct store *s, const struct store_ops *ops, const char *name, const char *url);
+must_check int store_init(struct store *s, const struct store_ops *ops, const char *name,
+			  const char *url);
 void store_release(struct store *s);
-/* Takes NULL, answers NULL. The caller has no call under way; waits no longer than the last one's `done` needs to return. */
+/*
+ * Takes NULL, answers NULL. The caller has no call under way; waits no longer than the last one's
+ * `done` needs to return.
+ */
 struct store *store_free(struct store *s);
 DEFINE_CLEANUP(struct store *, store_free)
 
-/* The checked, counted entrances. 0 with a started call (one reference for the caller), or -ENOMEM, -EINVAL (a name or request that can't be). */
+/*
+ * The checked, counted entrances. 0 with a started call (one reference for the caller), or
+ * -ENOMEM, -EINVAL (a name or request that can't be).
+ */
 must_check int store_get(struct store *s, const struct get_req *r, struct store_call **ret);
 must_check int store_put(struct store *s, const struct put_req *r, struct store_call **ret);
 must_check int store_head(struct store *s, const struct head_req *r, struct store_call **ret);
 must_check int store_list(struct store *s, const struct list_req *r, struct store_call **ret);
 must_check int store_remove(struct store *s, const struct remove_req *r, struct store_call **ret);
 /* The same with a function to run at the end (call_on_done), set before the start. */
-must_check int store_get_then(struct store *s, const struct get_req *r, call_fn *done, void *arg, struct store_call **ret);
-must_check int store_put_then(struct store *s, const struct put_req *r, call_fn *done, void *arg, struct store_call **ret);
+must_check int store_get_then(struct store *s, const struct get_req *r, call_fn *done, void *arg,
+			      struct store_call **ret);
+must_check int store_put_then(struct store *s, const struct put_req *r, call_fn *done, void *arg,
+			      struct store_call **ret);
 
-/* Start, wait to the deadline and a little more, answer the call's result; *ret_call (owned) also with conditions; NULL on -ENOMEM. */
+/*
+ * Start, wait to the deadline and a little more, answer the call's result; *ret_call (owned) also
+ * with conditions; NULL on -ENOMEM.
+ */
 int store_get_wait(struct store *s, const struct get_req *r, struct store_call **ret_call);
 int store_put_wait(struct store *s, const struct put_req *r, struct store_call **ret_call);
 int store_head_wait(struct store *s, const struct head_req *r, struct store_call **ret_call);

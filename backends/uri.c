@@ -108,12 +108,18 @@ int uri_parse(const char *url, struct uri *ret, char *err, size_t err_size)
 	int error = parse(url, &u);
 
 	if (error < 0) {
-		snprintf(err, err_size, "'%s' is not a store's URL; it looks like s3://BUCKET/PREFIX?region=eu-west-1",
-			 url);
+		snprintf(
+			err, err_size,
+			"'%s' is not a store's URL; it looks like "
+			"s3://BUCKET/PREFIX?region=eu-west-1",
+			url);
 		return fail(error);
 	}
 	if (strchr(u.authority, '@')) {
-		snprintf(err, err_size, "credentials do not belong into a URL; use credentials = FILE or profile = NAME");
+		snprintf(
+			err, err_size,
+			"credentials do not belong into a URL; use credentials = FILE or "
+			"profile = NAME");
 		return fail(-EINVAL);
 	}
 	*ret = u;
@@ -121,7 +127,8 @@ int uri_parse(const char *url, struct uri *ret, char *err, size_t err_size)
 	return 0;
 }
 
-int uri_check_params(const struct uri *u, const char *const *known, const char *url, char *err, size_t err_size)
+int uri_check_params(const struct uri *u, const char *const *known, const char *url, char *err,
+		     size_t err_size)
 {
 	for (size_t i = 0; i < u->params.n; i++) {
 		const char *name = u->params.items[i].name;
@@ -135,8 +142,8 @@ int uri_check_params(const struct uri *u, const char *const *known, const char *
 		if (known[k])
 			continue;
 		near = nearest_word(name, known);
-		snprintf(err, err_size, "unknown parameter '%s' in %s%s%s%s: known are %s", name, url,
-			 near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "",
+		snprintf(err, err_size, "unknown parameter '%s' in %s%s%s%s: known are %s", name,
+			 url, near ? " (did you mean '" : "", near ? near : "", near ? "'?)" : "",
 			 buf_str(&list) ? buf_str(&list) : "");
 		return fail(-EINVAL);
 	}
@@ -148,7 +155,8 @@ const char *uri_param(const struct uri *u, const char *name)
 	return pairs_get(&u->params, name);
 }
 
-int uri_param_bool(const struct uri *u, const char *name, bool otherwise, bool *ret, char *err, size_t err_size)
+int uri_param_bool(const struct uri *u, const char *name, bool otherwise, bool *ret, char *err,
+		   size_t err_size)
 {
 	static const char *const words[] = { "false", "true", "0", "1", "no", "yes" };
 	const char *v = uri_param(u, name);
@@ -185,7 +193,10 @@ static bool host_is_good(struct span host)
 	return host.len > 0;
 }
 
-/* Length of "host" in "host:port" when the port is the scheme's own, which the Host header leaves out. */
+/*
+ * Length of "host" in "host:port" when the port is the scheme's own, which the Host header leaves
+ * out.
+ */
 static size_t host_len(struct span host, bool tls)
 {
 	struct span own = tls ? SPAN_LITERAL(":443") : SPAN_LITERAL(":80");
@@ -213,7 +224,8 @@ int endpoint_parse(const char *text, const char *scheme_default, struct endpoint
 	host.len = host_len(host, e.tls);
 	e.host = strndup((const char *)host.data, host.len);
 	e.path = strndup(rest, path_len);
-	if (!e.host || !e.path || asprintf(&e.origin, "http%s://%s", e.tls ? "s" : "", e.host) < 0) {
+	if (!e.host || !e.path ||
+	    asprintf(&e.origin, "http%s://%s", e.tls ? "s" : "", e.host) < 0) {
 		e.origin = NULL;
 		return fail(-ENOMEM);
 	}
@@ -231,5 +243,6 @@ bool endpoint_is_bare(const struct endpoint *e)
 	if (host[0] == '[')
 		return true;
 	host[strcspn(host, ":")] = '\0';
-	return strcasecmp(host, "localhost") == 0 || inet_pton(AF_INET, host, &ip) == 1 || !strchr(host, '.');
+	return strcasecmp(host, "localhost") == 0 || inet_pton(AF_INET, host, &ip) == 1 ||
+	       !strchr(host, '.');
 }

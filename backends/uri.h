@@ -18,14 +18,17 @@ must_check int uri_parse(const char *url, struct uri *ret, char *err, size_t err
 void uri_release(struct uri *u);
 #define _cleanup_uri_ _cleanup_(uri_release)
 
-/* Refuses a parameter that is not among `known` (NULL-terminated), naming those that are; url is for the sentence. */
-must_check int uri_check_params(const struct uri *u, const char *const *known, const char *url, char *err,
-				size_t err_size);
+/*
+ * Refuses a parameter that is not among `known` (NULL-terminated), naming those that are; url is
+ * for the sentence.
+ */
+must_check int uri_check_params(const struct uri *u, const char *const *known, const char *url,
+				char *err, size_t err_size);
 /* The parameter's value (borrowed) or NULL. */
 const char *uri_param(const struct uri *u, const char *name);
 /* "true" "1" "yes" / "false" "0" "no"; absent: otherwise. -EINVAL with a sentence. */
-must_check int uri_param_bool(const struct uri *u, const char *name, bool otherwise, bool *ret, char *err,
-			      size_t err_size);
+must_check int uri_param_bool(const struct uri *u, const char *name, bool otherwise, bool *ret,
+			      char *err, size_t err_size);
 
 /* Where an HTTP server listens. */
 struct endpoint {
@@ -34,7 +37,10 @@ struct endpoint {
 	char *path;   /* "" or "/base", no trailing slash */
 	bool tls;
 };
-/* "https://host[:port][/base]"; without a scheme: scheme_default ("http", "https"). 0, -EINVAL, -ENOMEM. */
+/*
+ * "https://host[:port][/base]"; without a scheme: scheme_default ("http", "https"). 0, -EINVAL,
+ * -ENOMEM.
+ */
 must_check int endpoint_parse(const char *text, const char *scheme_default, struct endpoint *ret);
 void endpoint_release(struct endpoint *e);
 /* An address, or localhost: such hosts have no names below them. */

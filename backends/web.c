@@ -15,8 +15,8 @@ int web_check_ca(const char *ca_file, char *err, size_t err_size)
 	return fail(-EINVAL);
 }
 
-int web_init(struct web *w, const struct store_ops *ops, const struct dialect *d, const char *name, const char *url,
-	     const char *prefix, const char *ca_file)
+int web_init(struct web *w, const struct store_ops *ops, const struct dialect *d, const char *name,
+	     const char *url, const char *prefix, const char *ca_file)
 {
 	_cleanup_free_ char *shown = strndup(url, strcspn(url, "?"));
 	int error;
@@ -68,7 +68,8 @@ char *web_path(const char *base, const char *bucket, const char *key, bool keep_
 
 	if (buf_add_str(&b, base) < 0)
 		return NULL;
-	if (bucket && (buf_add_byte(&b, '/') < 0 || percent_encode(span_str(bucket), false, &b) < 0))
+	if (bucket &&
+	    (buf_add_byte(&b, '/') < 0 || percent_encode(span_str(bucket), false, &b) < 0))
 		return NULL;
 	if (key && (buf_add_byte(&b, '/') < 0 || percent_encode(span_str(key), keep_slash, &b) < 0))
 		return NULL;

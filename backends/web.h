@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The part of a store that all clouds have: where it is, whose it is, and how its names become paths. */
+/*
+ * The part of a store that all clouds have: where it is, whose it is, and how its names become
+ * paths.
+ */
 #include "backends/creds.h"
 #include "backends/request.h"
 #include "backends/uri.h"
@@ -28,7 +31,7 @@ char *web_path(const char *base, const char *bucket, const char *key, bool keep_
 uint64_t web_now(const struct web *w);
 /* -EINVAL with a sentence when it cannot be read; NULL is fine. */
 must_check int web_check_ca(const char *ca_file, char *err, size_t err_size);
-must_check int web_init(struct web *w, const struct store_ops *ops, const struct dialect *d, const char *name,
-			const char *url, const char *prefix, const char *ca_file);
+must_check int web_init(struct web *w, const struct store_ops *ops, const struct dialect *d,
+			const char *name, const char *url, const char *prefix, const char *ca_file);
 /* For store_ops.free: releases all and frees w itself. */
 void web_free(struct store *s);

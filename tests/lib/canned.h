@@ -57,7 +57,8 @@ static inline void canned_read_(int fd, char *text, size_t size)
 		end = strstr(text, "\r\n\r\n");
 		length = strcasestr(text, "\r\ncontent-length:");
 		if (end)
-			want = (size_t)(end - text) + 4 + (length ? strtoul(length + 17, NULL, 10) : 0);
+			want = (size_t)(end - text) + 4 +
+			       (length ? strtoul(length + 17, NULL, 10) : 0);
 		if (want > size - 1)
 			want = size - 1;
 	}
@@ -78,8 +79,9 @@ static inline void *canned_serve_(void *arg)
 		if (c->n_requests < CANNED_MAX)
 			memcpy(c->requests[c->n_requests++], text, sizeof(text));
 		a = canned_find_(c, text);
-		snprintf(head, sizeof(head), "HTTP/1.1 %d X\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", a->status,
-			 strlen(a->body));
+		snprintf(head, sizeof(head),
+			 "HTTP/1.1 %d X\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+			 a->status, strlen(a->body));
 		pthread_mutex_unlock(&c->lock);
 		if (send(fd, head, strlen(head), MSG_NOSIGNAL) > 0)
 			(void)!send(fd, a->body, strlen(a->body), MSG_NOSIGNAL);

@@ -43,11 +43,15 @@ static inline unsigned standin_port_(const char *file)
 	return port;
 }
 
-/* args: further options, ended by NULL. "--bucket testbucket" is always there. false: no server on this machine. */
+/*
+ * args: further options, ended by NULL. "--bucket testbucket" is always there. false: no server on
+ * this machine.
+ */
 static inline bool standin_start(struct standin *s, const char *dialect, const char *const *args)
 {
 	const char *program = getenv("MANGROVE_STANDIN");
-	const char *argv[STANDIN_ARGS_MAX] = { program, "--dialect", dialect, "--bucket", "testbucket", "--port-file" };
+	const char *argv[STANDIN_ARGS_MAX] = { program,    "--dialect",  dialect,
+					       "--bucket", "testbucket", "--port-file" };
 	posix_spawn_file_actions_t quiet;
 	char file[TMPDIR_MAX + 16];
 	int n = 6;
@@ -81,9 +85,12 @@ static inline void standin_stop(struct standin *s)
 	*s = (struct standin){};
 }
 
-/* A request to the server's own side ("/-/fault"); its answer's status; the text in *ret when that is not NULL. */
-static inline int standin_ask(struct standin *s, enum http_method m, const char *path, const char *body, char *ret,
-			      size_t ret_size)
+/*
+ * A request to the server's own side ("/-/fault"); its answer's status; the text in *ret when that
+ * is not NULL.
+ */
+static inline int standin_ask(struct standin *s, enum http_method m, const char *path,
+			      const char *body, char *ret, size_t ret_size)
 {
 	struct request *r = request_new(m, s->origin, path);
 	int status;

@@ -70,7 +70,8 @@ static void certificate_write(const char *name, EVP_PKEY *key, const char *host)
 	X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
 	X509_gmtime_adj(X509_getm_notAfter(cert), 24 * 3600);
 	X509_set_pubkey(cert, key);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC, (const uint8_t *)name, -1, -1, 0);
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC,
+				   (const uint8_t *)name, -1, -1, 0);
 	X509_set_issuer_name(cert, X509_get_subject_name(cert));
 	add_extension(cert, NID_basic_constraints, "critical,CA:TRUE");
 	add_extension(cert, NID_subject_alt_name, host);
@@ -98,7 +99,9 @@ static struct outcome put_at(const char *url, const char *credentials)
 
 	o.result = store_open(&cfg, &s, o.detail, sizeof(o.detail));
 	if (o.result == 0) {
-		const struct put_req r = { .name = SPAN_LITERAL("x"), .body = b, .deadline_ns = clock_now() + 20 * NS_PER_S };
+		const struct put_req r = { .name = SPAN_LITERAL("x"),
+					   .body = b,
+					   .deadline_ns = clock_now() + 20 * NS_PER_S };
 
 		o.result = store_put_wait(s, &r, &c);
 		o.executed_not = c->executed_not;
@@ -143,17 +146,24 @@ static void test_certificates(void **state)
 	args[1] = path_of("tls.pem");
 	args[3] = path_of("tls.key");
 	assert_true(standin_start(&s, "s3", args));
-	assert_fine(put_at(url_of("s3://testbucket?endpoint=https://127.0.0.1:%u&ca_file=%s", s.port, path_of("tls.pem")),
+	assert_fine(put_at(url_of("s3://testbucket?endpoint=https://127.0.0.1:%u&ca_file=%s",
+				  s.port, path_of("tls.pem")),
 			   NULL));
 	o = put_at(url_of("s3://testbucket?endpoint=https://127.0.0.1:%u", s.port), NULL);
 	assert_int_equal(o.result, -EIO);
 	assert_true(o.executed_not);
 	assert_non_null(strstr(o.detail, "ca_file="));
-	o = put_at(url_of("s3://testbucket?endpoint=https://127.0.0.1:%u&ca_file=%s", s.port, path_of("other.pem")), NULL);
+	o = put_at(url_of("s3://testbucket?endpoint=https://127.0.0.1:%u&ca_file=%s", s.port,
+			  path_of("other.pem")),
+		   NULL);
 	assert_int_equal(o.result, -EIO);
-	o = put_at(url_of("s3://testbucket?endpoint=https://localhost:%u&ca_file=%s", s.port, path_of("tls.pem")), NULL);
+	o = put_at(url_of("s3://testbucket?endpoint=https://localhost:%u&ca_file=%s", s.port,
+			  path_of("tls.pem")),
+		   NULL);
 	assert_int_equal(o.result, -EIO); /* another name than the certificate's */
-	o = put_at(url_of("s3://testbucket?endpoint=https://127.0.0.1:%u&ca_file=/nonexistent.pem", s.port), NULL);
+	o = put_at(url_of("s3://testbucket?endpoint=https://127.0.0.1:%u&ca_file=/nonexistent.pem",
+			  s.port),
+		   NULL);
 	assert_int_equal(o.result, -EINVAL);
 	standin_stop(&s);
 	EVP_PKEY_free(key);
@@ -169,7 +179,9 @@ static void test_wrong_keys(void **state)
 
 	assert_true(standin_start(&s3, "s3", NULL));
 	assert_true(standin_start(&azure, "azure", NULL));
-	write_file("aws", "[default]\naws_access_key_id = test-access-key\naws_secret_access_key = wrong\n");
+	write_file(
+		"aws",
+		"[default]\naws_access_key_id = test-access-key\naws_secret_access_key = wrong\n");
 	o = put_at(url_of("s3://testbucket?endpoint=%s", s3.origin), path_of("aws"));
 	assert_int_equal(o.result, -EACCES);
 	assert_non_null(strstr(o.detail, "403 SignatureDoesNotMatch"));
@@ -177,7 +189,8 @@ static void test_wrong_keys(void **state)
 	o = put_at(url_of("s3://testbucket?anonymous=true&endpoint=%s", s3.origin), NULL);
 	assert_int_equal(o.result, -EACCES);
 	write_file("azure", "AZURE_STORAGE_KEY=d3Jvbmc=\n");
-	o = put_at(url_of("azblob://mangrovetest/testbucket?endpoint=%s", azure.origin), path_of("azure"));
+	o = put_at(url_of("azblob://mangrovetest/testbucket?endpoint=%s", azure.origin),
+		   path_of("azure"));
 	assert_int_equal(o.result, -EACCES);
 	assert_non_null(strstr(o.detail, "the account key is wrong"));
 	standin_stop(&s3);
@@ -222,7 +235,8 @@ static void test_gcs_signs_its_own_token(void **state)
 /* A token that lives for 2 s, in the middle of a stream of requests. */
 static void test_gcs_renews_a_short_token(void **state)
 {
-	static const char *const args[] = { "--refresh-token", "1//refresh", "--token-life", "2", NULL };
+	static const char *const args[] = { "--refresh-token", "1//refresh", "--token-life", "2",
+					    NULL };
 	char json[512];
 	struct standin s;
 	struct store *store = NULL;
@@ -230,17 +244,22 @@ static void test_gcs_renews_a_short_token(void **state)
 	uint64_t until = clock_now() + 5 * NS_PER_S;
 
 	assert_true(standin_start(&s, "gcs", args));
-	snprintf(json, sizeof(json), "{\"type\":\"authorized_user\",\"client_id\":\"c\",\"client_secret\":\"s\","
-				     "\"refresh_token\":\"1//refresh\",\"token_uri\":\"%s/token\"}", s.origin);
+	snprintf(json, sizeof(json),
+		 "{\"type\":\"authorized_user\",\"client_id\":\"c\",\"client_secret\":\"s\","
+		 "\"refresh_token\":\"1//refresh\",\"token_uri\":\"%s/token\"}",
+		 s.origin);
 	write_file("user.json", json);
-	assert_int_equal(store_open(&(struct store_config){ .name = "t",
-							    .url = url_of("gs://testbucket?endpoint=%s", s.origin),
-							    .credentials = path_of("user.json") },
-				    &store, err, sizeof(err)),
-			 0);
+	assert_int_equal(
+		store_open(&(struct store_config){ .name = "t",
+						   .url = url_of("gs://testbucket?endpoint=%s",
+								 s.origin),
+						   .credentials = path_of("user.json") },
+			   &store, err, sizeof(err)),
+		0);
 	while (clock_now() < until) {
 		struct store_call *c = NULL;
-		const struct head_req r = { .name = SPAN_LITERAL("none"), .deadline_ns = clock_now() + 20 * NS_PER_S };
+		const struct head_req r = { .name = SPAN_LITERAL("none"),
+					    .deadline_ns = clock_now() + 20 * NS_PER_S };
 
 		assert_int_equal(store_head_wait(store, &r, &c), STORE_MISSING);
 		store_call_unref(c);
@@ -257,16 +276,23 @@ static void test_azure_shared_access_signature(void **state)
 	char text[1024];
 
 	assert_true(standin_start(&s, "azure", NULL));
-	assert_int_equal(sharedkey_hmac("dGVzdC1hY2NvdW50LWtleQ==",
-					SPAN_LITERAL("rwdlac\n2020-01-01T00:00:00Z\n2100-01-01T00:00:00Z\n"
-						     "/blob/mangrovetest/testbucket\n\n\n\n2021-12-02\nc\n\n\n\n\n\n\n"),
-					&sig),
-			 0);
+	assert_int_equal(
+		sharedkey_hmac(
+			"dGVzdC1hY2NvdW50LWtleQ==",
+			SPAN_LITERAL(
+				"rwdlac\n2020-01-01T00:00:00Z\n2100-01-01T00:00:00Z\n"
+				"/blob/mangrovetest/testbucket\n\n\n\n2021-12-02\nc\n\n\n\n\n\n\n"),
+			&sig),
+		0);
 	assert_int_equal(percent_encode(buf_span(&sig), false, &escaped), 0);
-	snprintf(text, sizeof(text), "AZURE_STORAGE_SAS_TOKEN=?sp=rwdlac&st=2020-01-01T00:00:00Z&se=2100-01-01T00:00:00Z"
-				     "&sv=2021-12-02&sr=c&sig=%s\n", buf_str(&escaped));
+	snprintf(
+		text, sizeof(text),
+		"AZURE_STORAGE_SAS_TOKEN=?sp=rwdlac&st=2020-01-01T00:00:00Z&se=2100-01-01T00:00:00Z"
+		"&sv=2021-12-02&sr=c&sig=%s\n",
+		buf_str(&escaped));
 	write_file("sas", text);
-	assert_fine(put_at(url_of("azblob://mangrovetest/testbucket?endpoint=%s", s.origin), path_of("sas")));
+	assert_fine(put_at(url_of("azblob://mangrovetest/testbucket?endpoint=%s", s.origin),
+			   path_of("sas")));
 	standin_stop(&s);
 }
 

@@ -16,14 +16,34 @@ static struct canned server;
 static char dir[TMPDIR_MAX];
 
 static const char *const names[] = {
-	"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ROLE_ARN",
-	"AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "AWS_ENDPOINT_URL_STS",
-	"AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-	"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_EC2_METADATA_SERVICE_ENDPOINT", "AWS_EC2_METADATA_DISABLED",
-	"AZURE_STORAGE_CONNECTION_STRING", "AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN",
-	"AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_FEDERATED_TOKEN_FILE",
-	"AZURE_AUTHORITY_HOST", "IDENTITY_ENDPOINT", "IDENTITY_HEADER", "GOOGLE_APPLICATION_CREDENTIALS",
-	"CLOUDSDK_CONFIG", "GCE_METADATA_HOST",
+	"AWS_ACCESS_KEY_ID",
+	"AWS_SECRET_ACCESS_KEY",
+	"AWS_SESSION_TOKEN",
+	"AWS_PROFILE",
+	"AWS_ROLE_ARN",
+	"AWS_WEB_IDENTITY_TOKEN_FILE",
+	"AWS_SHARED_CREDENTIALS_FILE",
+	"AWS_CONFIG_FILE",
+	"AWS_ENDPOINT_URL_STS",
+	"AWS_CONTAINER_CREDENTIALS_FULL_URI",
+	"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+	"AWS_CONTAINER_AUTHORIZATION_TOKEN",
+	"AWS_EC2_METADATA_SERVICE_ENDPOINT",
+	"AWS_EC2_METADATA_DISABLED",
+	"AZURE_STORAGE_CONNECTION_STRING",
+	"AZURE_STORAGE_ACCOUNT",
+	"AZURE_STORAGE_KEY",
+	"AZURE_STORAGE_SAS_TOKEN",
+	"AZURE_TENANT_ID",
+	"AZURE_CLIENT_ID",
+	"AZURE_CLIENT_SECRET",
+	"AZURE_FEDERATED_TOKEN_FILE",
+	"AZURE_AUTHORITY_HOST",
+	"IDENTITY_ENDPOINT",
+	"IDENTITY_HEADER",
+	"GOOGLE_APPLICATION_CREDENTIALS",
+	"CLOUDSDK_CONFIG",
+	"GCE_METADATA_HOST",
 };
 
 static int clean(void **state)
@@ -76,7 +96,8 @@ static void on_ready(struct creds_wait *w, int result, struct creds_value *v, co
 /* 0 and a value, or the error and its sentence. */
 static int value_of(struct creds *c, struct creds_value **ret, char *why, size_t size)
 {
-	struct waiting w = { .wait = { .ready = on_ready, .deadline_ns = clock_now() + 20 * NS_PER_S } };
+	struct waiting w = { .wait = { .ready = on_ready,
+				       .deadline_ns = clock_now() + 20 * NS_PER_S } };
 	int r;
 
 	event_init(&w.over);
@@ -110,7 +131,9 @@ static struct found finish(int opened, struct creds *c, struct found f)
 
 static struct found aws(const char *path, const char *profile)
 {
-	const struct creds_aws_options o = { .file = path, .profile = profile, .region = "eu-west-1" };
+	const struct creds_aws_options o = { .file = path,
+					     .profile = profile,
+					     .region = "eu-west-1" };
 	struct creds *c = NULL;
 	struct found f = {};
 	int r = creds_aws_new(&o, &c, f.why, sizeof(f.why));
@@ -138,7 +161,8 @@ static struct found gcs(const char *path)
 	return finish(r, c, f);
 }
 
-static void assert_found(struct found f, enum creds_kind kind, const char *id, const char *secret, const char *session)
+static void assert_found(struct found f, enum creds_kind kind, const char *id, const char *secret,
+			 const char *session)
 {
 	if (f.result)
 		print_error("%d %s\n", f.result, f.why);
@@ -182,11 +206,16 @@ static void test_aws_files(void **state)
 	_cleanup_free_ char *region = NULL;
 
 	setenv("AWS_SHARED_CREDENTIALS_FILE",
-	       file("credentials", "[default]\naws_access_key_id = d\naws_secret_access_key = ds\n"
-				   "[other]\naws_access_key_id=o\naws_secret_access_key=os\naws_session_token=ot\n"), 1);
-	setenv("AWS_CONFIG_FILE", file("config", "[default]\nregion = eu-north-1\naws_access_key_id = never\n"
-						 "s3 =\n  max_concurrent_requests = 20\n"
-						 "[profile third]\naws_access_key_id = t\naws_secret_access_key = ts\n"), 1);
+	       file("credentials",
+		    "[default]\naws_access_key_id = d\naws_secret_access_key = ds\n"
+		    "[other]\naws_access_key_id=o\naws_secret_access_key=os\naws_session_token=ot\n"),
+	       1);
+	setenv("AWS_CONFIG_FILE",
+	       file("config",
+		    "[default]\nregion = eu-north-1\naws_access_key_id = never\n"
+		    "s3 =\n  max_concurrent_requests = 20\n"
+		    "[profile third]\naws_access_key_id = t\naws_secret_access_key = ts\n"),
+	       1);
 	assert_found(aws(NULL, NULL), CREDS_AWS, "d", "ds", NULL);
 	assert_found(aws(NULL, "other"), CREDS_AWS, "o", "os", "ot");
 	setenv("AWS_PROFILE", "third", 1);
@@ -195,12 +224,14 @@ static void test_aws_files(void **state)
 	assert_refused(aws(NULL, "fourth"), "no credentials for profile fourth");
 	assert_int_equal(creds_aws_setting(&(struct creds_aws_options){}, "region", &region), 0);
 	assert_string_equal(region, "eu-north-1");
-	assert_int_equal(creds_aws_setting(&(struct creds_aws_options){}, "endpoint_url", &region), -ENOENT);
+	assert_int_equal(creds_aws_setting(&(struct creds_aws_options){}, "endpoint_url", &region),
+			 -ENOENT);
 }
 
 static void test_aws_own_file_stands_alone(void **state)
 {
-	const char *path = file("own", "[default]\naws_access_key_id = own\naws_secret_access_key = s\n");
+	const char *path = file("own",
+				"[default]\naws_access_key_id = own\naws_secret_access_key = s\n");
 
 	setenv("AWS_ACCESS_KEY_ID", "id", 1);
 	setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
@@ -212,14 +243,16 @@ static void test_aws_own_file_stands_alone(void **state)
 static void test_aws_process(void **state)
 {
 	setenv("AWS_CONFIG_FILE",
-	       file("config", "[default]\ncredential_process = echo '{\"Version\":1,\"AccessKeyId\":\"p\","
-			      "\"SecretAccessKey\":\"ps\",\"SessionToken\":\"pt\",\"Expiration\":\"2100-01-01T00:00:00Z\"}'\n"
-			      "[profile bad]\ncredential_process = exit 3\n"), 1);
+	       file("config",
+		    "[default]\ncredential_process = echo '{\"Version\":1,\"AccessKeyId\":\"p\","
+		    "\"SecretAccessKey\":\"ps\",\"SessionToken\":\"pt\",\"Expiration\":\"2100-01-01T00:00:00Z\"}'\n"
+		    "[profile bad]\ncredential_process = exit 3\n"),
+	       1);
 	assert_found(aws(NULL, NULL), CREDS_AWS, "p", "ps", "pt");
 	assert_refused(aws(NULL, "bad"), "credential_process failed");
 }
 
-#define STS_BODY                                                                                        \
+#define STS_BODY                                                                                                  \
 	"<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>" \
 	"<AccessKeyId>ASIA</AccessKeyId><SecretAccessKey>rs</SecretAccessKey><SessionToken>rt</SessionToken>"     \
 	"<Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
@@ -228,10 +261,12 @@ static void test_aws_role(void **state)
 {
 	canned_add(&server, "POST /", 200, STS_BODY);
 	setenv("AWS_ENDPOINT_URL_STS", server.origin, 1);
-	setenv("AWS_CONFIG_FILE", file("config", "[profile r]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = s\n"
-						 "external_id = e/1\n[profile s]\naws_access_key_id = b\n"
-						 "aws_secret_access_key = bs\n"
-						 "[profile loop]\nrole_arn = a\nsource_profile = loop\n"), 1);
+	setenv("AWS_CONFIG_FILE",
+	       file("config", "[profile r]\nrole_arn = arn:aws:iam::1:role/x\nsource_profile = s\n"
+			      "external_id = e/1\n[profile s]\naws_access_key_id = b\n"
+			      "aws_secret_access_key = bs\n"
+			      "[profile loop]\nrole_arn = a\nsource_profile = loop\n"),
+	       1);
 	assert_found(aws(NULL, "r"), CREDS_AWS, "ASIA", "rs", "rt");
 	assert_true(was_asked(0, "Action=AssumeRole&"));
 	assert_true(was_asked(0, "RoleArn=arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fx"));
@@ -251,12 +286,15 @@ static void test_aws_web_identity(void **state)
 	assert_true(was_asked(0, "WebIdentityToken=web.token"));
 	assert_false(was_asked(0, "Authorization"));
 	canned_reset(&server);
-	canned_add(&server, "POST /", 400, "<ErrorResponse><Error><Code>InvalidIdentityToken</Code></Error></ErrorResponse>");
+	canned_add(
+		&server, "POST /", 400,
+		"<ErrorResponse><Error><Code>InvalidIdentityToken</Code></Error></ErrorResponse>");
 	assert_refused(aws(NULL, NULL), "STS answers 400");
 }
 
-#define KEYS_BODY "{\"Code\":\"Success\",\"AccessKeyId\":\"c\",\"SecretAccessKey\":\"cs\",\"Token\":\"ct\"," \
-		  "\"Expiration\":\"2100-01-01T00:00:00Z\"}"
+#define KEYS_BODY                                                                                  \
+	"{\"Code\":\"Success\",\"AccessKeyId\":\"c\",\"SecretAccessKey\":\"cs\",\"Token\":\"ct\"," \
+	"\"Expiration\":\"2100-01-01T00:00:00Z\"}"
 
 static void test_aws_container(void **state)
 {
@@ -276,7 +314,8 @@ static void test_aws_instance(void **state)
 {
 	canned_add(&server, "PUT /latest/api/token", 200, "imds-token");
 	canned_add(&server, "GET /latest/meta-data/iam/security-credentials/ ", 200, "my-role\n");
-	canned_add(&server, "GET /latest/meta-data/iam/security-credentials/my-role ", 200, KEYS_BODY);
+	canned_add(&server, "GET /latest/meta-data/iam/security-credentials/my-role ", 200,
+		   KEYS_BODY);
 	assert_found(aws(NULL, NULL), CREDS_AWS, "c", "cs", "ct");
 	assert_int_equal(server.n_requests, 3);
 	assert_true(was_asked(0, "X-aws-ec2-metadata-token-ttl-seconds: 21600"));
@@ -309,9 +348,12 @@ static void test_azure_environment(void **state)
 	setenv("AZURE_STORAGE_SAS_TOKEN", "?sv=1&sig=a%2Fb", 1);
 	assert_found(azure(NULL, "account"), CREDS_SAS, "account", "sv=1&sig=a%2Fb", NULL);
 	setenv("AZURE_STORAGE_CONNECTION_STRING",
-	       "DefaultEndpointsProtocol=https;AccountName=account;AccountKey=a2V5Mg==;EndpointSuffix=core.example", 1);
+	       "DefaultEndpointsProtocol=https;AccountName=account;AccountKey=a2V5Mg==;EndpointSuffix=core.example",
+	       1);
 	assert_found(azure(NULL, "account"), CREDS_KEY, "account", "a2V5Mg==", NULL);
-	assert_int_equal(creds_azure_endpoint(&(struct creds_azure_options){ .account = "account" }, &endpoint), 0);
+	assert_int_equal(creds_azure_endpoint(&(struct creds_azure_options){ .account = "account" },
+					      &endpoint),
+			 0);
 	assert_string_equal(endpoint, "https://account.blob.core.example");
 	setenv("AZURE_STORAGE_CONNECTION_STRING", "AccountName=account;AccountKey=???", 1);
 	assert_refused(azure(NULL, "account"), "not base64");
@@ -331,10 +373,10 @@ static void test_azure_development(void **state)
 static void test_azure_files(void **state)
 {
 	setenv("AZURE_STORAGE_KEY", "bm90IHRoaXM=", 1);
-	assert_found(azure(file("az", "# mine\nexport AZURE_STORAGE_KEY = \"a2V5\"\n"), "account"), CREDS_KEY, "account",
-		     "a2V5", NULL);
-	assert_found(azure(file("az", "AccountName=account;AccountKey=a2V5\n"), "account"), CREDS_KEY, "account", "a2V5",
-		     NULL);
+	assert_found(azure(file("az", "# mine\nexport AZURE_STORAGE_KEY = \"a2V5\"\n"), "account"),
+		     CREDS_KEY, "account", "a2V5", NULL);
+	assert_found(azure(file("az", "AccountName=account;AccountKey=a2V5\n"), "account"),
+		     CREDS_KEY, "account", "a2V5", NULL);
 	assert_refused(azure(file("az", "nothing\n"), "account"), "holds no credentials");
 	assert_refused(azure("/nonexistent/az", "account"), "cannot be read");
 }
@@ -355,13 +397,15 @@ static void test_azure_log_in(void **state)
 	assert_found(azure(NULL, "account"), CREDS_BEARER, NULL, "T", NULL);
 	assert_true(was_asked(1, "client_assertion=fed.token"));
 	canned_reset(&server);
-	canned_add(&server, "POST /tenant", 401, "{\"error\":\"invalid_client\",\"error_description\":\"wrong secret\"}");
+	canned_add(&server, "POST /tenant", 401,
+		   "{\"error\":\"invalid_client\",\"error_description\":\"wrong secret\"}");
 	assert_refused(azure(NULL, "account"), "401 invalid_client: wrong secret");
 }
 
 static void test_azure_managed_identity(void **state)
 {
-	canned_add(&server, "GET /?api-version=2019-08-01", 200, "{\"access_token\":\"M\",\"expires_on\":\"4102444800\"}");
+	canned_add(&server, "GET /?api-version=2019-08-01", 200,
+		   "{\"access_token\":\"M\",\"expires_on\":\"4102444800\"}");
 	assert_found(azure(NULL, "account"), CREDS_BEARER, NULL, "M", NULL);
 	assert_true(was_asked(0, "X-IDENTITY-HEADER: identity-secret"));
 	assert_true(was_asked(0, "resource=https%3A%2F%2Fstorage.azure.com%2F"));
@@ -380,7 +424,8 @@ static const char *pem_as_json(void)
 	PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL);
 	n = BIO_read(bio, pem, sizeof(pem));
 	for (int i = 0; i < n; i++)
-		at += snprintf(text + at, sizeof(text) - (size_t)at, pem[i] == '\n' ? "\\n" : "%c", pem[i]);
+		at += snprintf(text + at, sizeof(text) - (size_t)at, pem[i] == '\n' ? "\\n" : "%c",
+			       pem[i]);
 	BIO_free(bio);
 	EVP_PKEY_free(key);
 	return text;
@@ -394,8 +439,11 @@ static void test_gcs_service_account(void **state)
 	_cleanup_(json_freep) struct json *j = NULL;
 	const char *dot;
 
-	snprintf(json, sizeof(json), "{\"type\":\"service_account\",\"client_email\":\"me@x\",\"private_key_id\":\"k1\","
-				     "\"private_key\":\"%s\"}", pem_as_json());
+	snprintf(
+		json, sizeof(json),
+		"{\"type\":\"service_account\",\"client_email\":\"me@x\",\"private_key_id\":\"k1\","
+		"\"private_key\":\"%s\"}",
+		pem_as_json());
 	setenv("GOOGLE_APPLICATION_CREDENTIALS", file("adc", json), 1);
 	f = gcs(NULL);
 	assert_int_equal(f.result, 0);
@@ -408,7 +456,11 @@ static void test_gcs_service_account(void **state)
 	assert_non_null(strstr(json_str(j, "scope"), "devstorage.read_write"));
 	creds_value_unref(f.value);
 	assert_int_equal(server.n_requests, 0);
-	assert_refused(gcs(file("adc", "{\"type\":\"service_account\",\"client_email\":\"a\",\"private_key\":\"x\"}")), "PEM");
+	assert_refused(
+		gcs(file(
+			"adc",
+			"{\"type\":\"service_account\",\"client_email\":\"a\",\"private_key\":\"x\"}")),
+		"PEM");
 }
 
 static void test_gcs_user(void **state)
@@ -416,15 +468,18 @@ static void test_gcs_user(void **state)
 	char json[512];
 
 	canned_add(&server, "POST /token", 200, "{\"access_token\":\"U\",\"expires_in\":3599}");
-	snprintf(json, sizeof(json), "{\"type\":\"authorized_user\",\"client_id\":\"c\",\"client_secret\":\"s\","
-				     "\"refresh_token\":\"1//r\",\"token_uri\":\"%s/token\"}", server.origin);
+	snprintf(json, sizeof(json),
+		 "{\"type\":\"authorized_user\",\"client_id\":\"c\",\"client_secret\":\"s\","
+		 "\"refresh_token\":\"1//r\",\"token_uri\":\"%s/token\"}",
+		 server.origin);
 	setenv("CLOUDSDK_CONFIG", dir, 1);
 	file("application_default_credentials.json", json);
 	assert_found(gcs(NULL), CREDS_BEARER, NULL, "U", NULL);
 	assert_true(was_asked(0, "grant_type=refresh_token"));
 	assert_true(was_asked(0, "refresh_token=1%2F%2Fr"));
 	canned_reset(&server);
-	canned_add(&server, "POST /token", 400, "{\"error\":\"invalid_grant\",\"error_description\":\"revoked\"}");
+	canned_add(&server, "POST /token", 400,
+		   "{\"error\":\"invalid_grant\",\"error_description\":\"revoked\"}");
 	assert_refused(gcs(NULL), "invalid_grant: revoked");
 }
 
@@ -436,10 +491,13 @@ static void test_gcs_external_account(void **state)
 	canned_add(&server, "POST /v1/token", 200, "{\"access_token\":\"E\",\"expires_in\":3599}");
 	canned_add(&server, "POST /impersonate", 200,
 		   "{\"accessToken\":\"I\",\"expireTime\":\"2100-01-01T00:00:00Z\"}");
-	snprintf(json, sizeof(json), "{\"type\":\"external_account\",\"audience\":\"//iam/x\",\"subject_token_type\":\"jwt\","
-		 "\"token_url\":\"%s/v1/token\",\"service_account_impersonation_url\":\"%s/impersonate\","
-		 "\"credential_source\":{\"file\":\"%s\",\"format\":{\"type\":\"json\","
-		 "\"subject_token_field_name\":\"id_token\"}}}", server.origin, server.origin, token);
+	snprintf(
+		json, sizeof(json),
+		"{\"type\":\"external_account\",\"audience\":\"//iam/x\",\"subject_token_type\":\"jwt\","
+		"\"token_url\":\"%s/v1/token\",\"service_account_impersonation_url\":\"%s/impersonate\","
+		"\"credential_source\":{\"file\":\"%s\",\"format\":{\"type\":\"json\","
+		"\"subject_token_field_name\":\"id_token\"}}}",
+		server.origin, server.origin, token);
 	assert_found(gcs(file("adc", json)), CREDS_BEARER, NULL, "I", NULL);
 	assert_true(was_asked(0, "subject_token=SUB"));
 	assert_true(was_asked(0, "audience=%2F%2Fiam%2Fx"));
@@ -466,7 +524,8 @@ struct counter {
 	bool slow;
 };
 
-static int counted_fetch(struct creds *c, void *self, bool local, struct creds_value **ret, char *err, size_t err_size)
+static int counted_fetch(struct creds *c, void *self, bool local, struct creds_value **ret,
+			 char *err, size_t err_size)
 {
 	struct counter *n = self;
 	char name[16];
@@ -480,7 +539,8 @@ static int counted_fetch(struct creds *c, void *self, bool local, struct creds_v
 	if (n->result)
 		return n->result;
 	snprintf(name, sizeof(name), "v%u", n->fetched);
-	*ret = creds_value_new(CREDS_BEARER, NULL, name, NULL, n->life_s ? clock_wall() / NS_PER_S + n->life_s : 0);
+	*ret = creds_value_new(CREDS_BEARER, NULL, name, NULL,
+			       n->life_s ? clock_wall() / NS_PER_S + n->life_s : 0);
 	return 0;
 }
 static void keep(void *self)
@@ -508,7 +568,8 @@ static void test_one_renewal_for_many(void **state)
 	for (unsigned i = 0; i < N; i++) {
 		w[i].wait = (struct creds_wait){ .ready = on_ready, .deadline_ns = NEVER };
 		event_init(&w[i].over);
-		assert_int_equal(creds_get(c, &w[i].wait, &w[i].value, err, sizeof(err)), CREDS_LATER);
+		assert_int_equal(creds_get(c, &w[i].wait, &w[i].value, err, sizeof(err)),
+				 CREDS_LATER);
 	}
 	assert_true(creds_leave(c, &w[0].wait));
 	assert_false(creds_leave(c, &w[0].wait));

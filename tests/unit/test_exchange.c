@@ -37,9 +37,9 @@ static struct store *open_url(const char *url)
 
 static struct store *open_on(struct standin *server, const char *dialect, const char *more)
 {
-	const char *head = strcmp(dialect, "s3") == 0 ? "s3://testbucket/p" :
-			   strcmp(dialect, "azure") == 0 ? "azblob://mangrovetest/testbucket/p" :
-							   "gs://testbucket/p";
+	const char *head = strcmp(dialect, "s3") == 0      ? "s3://testbucket/p"
+			   : strcmp(dialect, "azure") == 0 ? "azblob://mangrovetest/testbucket/p"
+							   : "gs://testbucket/p";
 	char url[512];
 
 	snprintf(url, sizeof(url), "%s?endpoint=%s%s%s", head, server->origin,
@@ -116,16 +116,19 @@ static struct outcome outcome_of(int result, struct store_call *c)
 	return o;
 }
 
-static struct outcome put_len(struct rig *r, const char *name, size_t len, enum put_cond cond, uint64_t ms)
+static struct outcome put_len(struct rig *r, const char *name, size_t len, enum put_cond cond,
+			      uint64_t ms)
 {
 	struct blob *b = blob_new(len);
 	struct store_call *c = NULL;
 	int result;
 
 	memset(blob_bytes(b), 'x', len);
-	result = store_put_wait(r->store,
-				&(struct put_req){ .name = span_str(name), .body = b, .cond = cond, .deadline_ns = in_ms(ms) },
-				&c);
+	result = store_put_wait(
+		r->store,
+		&(struct put_req){
+			.name = span_str(name), .body = b, .cond = cond, .deadline_ns = in_ms(ms) },
+		&c);
 	blob_unref(b);
 	return outcome_of(result, c);
 }
@@ -138,9 +141,10 @@ static struct outcome put(struct rig *r, const char *name)
 static struct outcome get_within(struct rig *r, const char *name, uint64_t ms)
 {
 	struct store_call *c = NULL;
-	int result = store_get_wait(r->store,
-				    &(struct get_req){ .name = span_str(name), .limit = MiB, .deadline_ns = in_ms(ms) },
-				    &c);
+	int result = store_get_wait(
+		r->store,
+		&(struct get_req){ .name = span_str(name), .limit = MiB, .deadline_ns = in_ms(ms) },
+		&c);
 
 	if (result == 0)
 		for (size_t i = 0; i < c->body.len; i++)
@@ -156,8 +160,9 @@ static struct outcome get(struct rig *r, const char *name)
 static struct outcome remove_it(struct rig *r, const char *name)
 {
 	struct store_call *c = NULL;
-	int result = store_remove_wait(r->store,
-				       &(struct remove_req){ .name = span_str(name), .deadline_ns = in_ms(20000) }, &c);
+	int result = store_remove_wait(
+		r->store,
+		&(struct remove_req){ .name = span_str(name), .deadline_ns = in_ms(20000) }, &c);
 
 	return outcome_of(result, c);
 }
@@ -165,7 +170,8 @@ static struct outcome remove_it(struct rig *r, const char *name)
 static struct outcome list(struct rig *r)
 {
 	struct store_call *c = NULL;
-	int result = store_list_wait(r->store, &(struct list_req){ .deadline_ns = in_ms(20000) }, &c);
+	int result = store_list_wait(r->store, &(struct list_req){ .deadline_ns = in_ms(20000) },
+				     &c);
 
 	return outcome_of(result, c);
 }
@@ -244,7 +250,8 @@ static void test_server_errors(void **state)
 	o = put(r, "e500");
 	assert_int_equal(o.result, STORE_UNKNOWN);
 	assert_non_null(strstr(o.detail, "500"));
-	standin_fault(&r->server, "{\"fault\":\"status\",\"op\":\"put\",\"status\":500,\"apply\":true}");
+	standin_fault(&r->server,
+		      "{\"fault\":\"status\",\"op\":\"put\",\"status\":500,\"apply\":true}");
 	assert_int_equal(put(r, "e500a").result, STORE_UNKNOWN);
 	assert_int_equal(get(r, "e500a").result, 0);
 	standin_fault(&r->server, "{\"fault\":\"status\",\"op\":\"get\",\"status\":500}");
@@ -258,8 +265,10 @@ static void test_throttles_prove_that_nothing_happened(void **state)
 	bool gcs = strcmp(r->dialect, "gcs") == 0;
 	struct outcome o;
 
-	standin_fault(&r->server, gcs ? "{\"fault\":\"status\",\"op\":\"put\",\"status\":429,\"retry_after\":7}" :
-					"{\"fault\":\"status\",\"op\":\"put\",\"status\":503,\"retry_after\":7}");
+	standin_fault(
+		&r->server,
+		gcs ? "{\"fault\":\"status\",\"op\":\"put\",\"status\":429,\"retry_after\":7}"
+		    : "{\"fault\":\"status\",\"op\":\"put\",\"status\":503,\"retry_after\":7}");
 	o = put(r, "busy");
 	assert_int_equal(o.result, -EAGAIN);
 	assert_true(o.executed_not);
@@ -274,7 +283,9 @@ static void test_refused_rights(void **state)
 	struct rig *r = *state;
 	struct outcome o;
 
-	standin_fault(&r->server, "{\"fault\":\"status\",\"op\":\"put\",\"status\":403,\"code\":\"AccessDenied\"}");
+	standin_fault(
+		&r->server,
+		"{\"fault\":\"status\",\"op\":\"put\",\"status\":403,\"code\":\"AccessDenied\"}");
 	o = put(r, "no");
 	assert_int_equal(o.result, -EACCES);
 	assert_true(o.executed_not);
@@ -301,7 +312,9 @@ static struct outcome get_limited(struct rig *r, const char *name, size_t limit)
 {
 	struct store_call *c = NULL;
 	int result = store_get_wait(r->store,
-				    &(struct get_req){ .name = span_str(name), .limit = limit, .deadline_ns = in_ms(9000) },
+				    &(struct get_req){ .name = span_str(name),
+						       .limit = limit,
+						       .deadline_ns = in_ms(9000) },
 				    &c);
 
 	return outcome_of(result, c);
@@ -340,7 +353,10 @@ static void test_cancelling(void **state)
 
 	standin_fault(&r->server, "{\"fault\":\"stall\",\"op\":\"get\",\"count\":0}");
 	assert_int_equal(store_get(r->store,
-				   &(struct get_req){ .name = span_str("x"), .limit = 10, .deadline_ns = in_ms(60000) }, &c),
+				   &(struct get_req){ .name = span_str("x"),
+						      .limit = 10,
+						      .deadline_ns = in_ms(60000) },
+				   &c),
 			 0);
 	sleep_for(20 * NS_PER_MS);
 	assert_false(call_finished(&c->call));
@@ -403,9 +419,11 @@ static void test_error_with_status_200(void **state)
 {
 	struct rig *r = *state;
 
-	standin_fault(&r->server, "{\"fault\":\"error_200\",\"op\":\"put\",\"code\":\"InternalError\"}");
+	standin_fault(&r->server,
+		      "{\"fault\":\"error_200\",\"op\":\"put\",\"code\":\"InternalError\"}");
 	assert_int_equal(put(r, "e200").result, STORE_UNKNOWN);
-	standin_fault(&r->server, "{\"fault\":\"error_200\",\"op\":\"list\",\"code\":\"InternalError\"}");
+	standin_fault(&r->server,
+		      "{\"fault\":\"error_200\",\"op\":\"list\",\"code\":\"InternalError\"}");
 	assert_int_equal(list(r).result, -EAGAIN);
 	assert_int_equal(list(r).result, 0);
 }
@@ -424,11 +442,14 @@ static void test_expired_token_is_renewed_once(void **state)
 	struct rig *r = *state;
 	uint64_t before = count(r, "put");
 
-	standin_fault(&r->server, "{\"fault\":\"status\",\"op\":\"put\",\"status\":400,\"code\":\"ExpiredToken\"}");
+	standin_fault(
+		&r->server,
+		"{\"fault\":\"status\",\"op\":\"put\",\"status\":400,\"code\":\"ExpiredToken\"}");
 	assert_int_equal(put(r, "renewed").result, 0);
 	assert_int_equal(count(r, "put"), before + 2);
-	standin_fault(&r->server,
-		      "{\"fault\":\"status\",\"op\":\"put\",\"status\":400,\"code\":\"ExpiredToken\",\"count\":0}");
+	standin_fault(
+		&r->server,
+		"{\"fault\":\"status\",\"op\":\"put\",\"status\":400,\"code\":\"ExpiredToken\",\"count\":0}");
 	assert_int_equal(put(r, "renewed2").result, -EACCES);
 }
 
@@ -498,11 +519,13 @@ static void test_drills(void **state)
 
 #define COMMON(t) cmocka_unit_test_teardown(t, rig_heal)
 #define COMMON_TESTS                                                                               \
-	COMMON(test_cut_after_execution_is_unknown), COMMON(test_cut_before_execution_is_unknown_too),     \
-		COMMON(test_no_silent_second_sending), COMMON(test_removal_that_was_cut_is_unknown),       \
-		COMMON(test_server_errors), COMMON(test_throttles_prove_that_nothing_happened),            \
-		COMMON(test_refused_rights), COMMON(test_damaged_answers), COMMON(test_more_than_the_limit), \
-		COMMON(test_deadlines), COMMON(test_cancelling), COMMON(test_nobody_listens),              \
+	COMMON(test_cut_after_execution_is_unknown),                                               \
+		COMMON(test_cut_before_execution_is_unknown_too),                                  \
+		COMMON(test_no_silent_second_sending),                                             \
+		COMMON(test_removal_that_was_cut_is_unknown), COMMON(test_server_errors),          \
+		COMMON(test_throttles_prove_that_nothing_happened), COMMON(test_refused_rights),   \
+		COMMON(test_damaged_answers), COMMON(test_more_than_the_limit),                    \
+		COMMON(test_deadlines), COMMON(test_cancelling), COMMON(test_nobody_listens),      \
 		COMMON(test_many_at_once)
 
 int main(void)
@@ -521,7 +544,8 @@ int main(void)
 	int failed;
 
 	set_environment();
-	failed = cmocka_run_group_tests(s3, s3_up, rig_down) + cmocka_run_group_tests(azure, azure_up, rig_down) +
+	failed = cmocka_run_group_tests(s3, s3_up, rig_down) +
+		 cmocka_run_group_tests(azure, azure_up, rig_down) +
 		 cmocka_run_group_tests(gcs, gcs_up, rig_down);
 	http_stop();
 	return failed;

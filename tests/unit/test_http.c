@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The thread that carries requests: order of ends, cancelling, stopping, what went onto a connection. */
+/*
+ * The thread that carries requests: order of ends, cancelling, stopping, what went onto a
+ * connection.
+ */
 #include "tests/lib/standin.h"
 
 struct rig {
@@ -84,7 +87,10 @@ static void test_plain_answer(void **state)
 	request_free(r);
 }
 
-/* More than there are connections for one host; all are ended by the stop, and the next request starts anew. */
+/*
+ * More than there are connections for one host; all are ended by the stop, and the next request
+ * starts anew.
+ */
 static void test_stop_ends_all(void **state)
 {
 	enum { N = 100 };

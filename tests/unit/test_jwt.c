@@ -35,13 +35,16 @@ static bool verifies(EVP_PKEY *key, struct span text, struct span signature)
 
 static void test_signature_holds(void **state)
 {
-	static const char header[] = "{\"alg\":\"RS256\",\"typ\":\"JWT\"}", claims[] = "{\"iss\":\"a@b\",\"n\":\"\u00ff?>\"}";
-	_cleanup_buf_ struct buf token = BUF_INIT(4 * KiB), signature = BUF_INIT(KiB), part = BUF_INIT(KiB);
+	static const char header[] = "{\"alg\":\"RS256\",\"typ\":\"JWT\"}",
+			  claims[] = "{\"iss\":\"a@b\",\"n\":\"\u00ff?>\"}";
+	_cleanup_buf_ struct buf token = BUF_INIT(4 * KiB), signature = BUF_INIT(KiB),
+				 part = BUF_INIT(KiB);
 	char pem[4096], *first, *second;
 	EVP_PKEY *key = key_make(pem, sizeof(pem));
 	struct span signed_part;
 
-	assert_int_equal(jwt_sign(SPAN_LITERAL(header), SPAN_LITERAL(claims), span_str(pem), &token), 0);
+	assert_int_equal(
+		jwt_sign(SPAN_LITERAL(header), SPAN_LITERAL(claims), span_str(pem), &token), 0);
 	first = strchr(buf_str(&token), '.');
 	second = strrchr(buf_str(&token), '.');
 	assert_true(first && second > first);
@@ -60,7 +63,9 @@ static void test_a_key_that_is_none(void **state)
 {
 	_cleanup_buf_ struct buf token = BUF_INIT(4 * KiB);
 
-	assert_int_equal(jwt_sign(SPAN_LITERAL("{}"), SPAN_LITERAL("{}"), SPAN_LITERAL("no PEM"), &token), -EINVAL);
+	assert_int_equal(
+		jwt_sign(SPAN_LITERAL("{}"), SPAN_LITERAL("{}"), SPAN_LITERAL("no PEM"), &token),
+		-EINVAL);
 	assert_int_equal(token.len, 0);
 }
 

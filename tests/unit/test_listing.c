@@ -47,9 +47,10 @@ static void test_s3_page(void **state)
 
 static void test_s3_without_encoding(void **state)
 {
-	static const char page[] = "<ListBucketResult><IsTruncated>false</IsTruncated>"
-				   "<NextContinuationToken>left over</NextContinuationToken>"
-				   "<Contents><Key>a+b%20</Key><Size>0</Size></Contents></ListBucketResult>";
+	static const char page[] =
+		"<ListBucketResult><IsTruncated>false</IsTruncated>"
+		"<NextContinuationToken>left over</NextContinuationToken>"
+		"<Contents><Key>a+b%20</Key><Size>0</Size></Contents></ListBucketResult>";
 	_cleanup_listing_ struct listing l = {};
 
 	assert_int_equal(listing_parse_s3(SPAN_LITERAL(page), &l), 0);
@@ -83,8 +84,10 @@ static void test_azure_page(void **state)
 
 static void test_azure_empty_page_goes_on(void **state)
 {
-	static const char page[] = "<EnumerationResults><Blobs/><NextMarker>m</NextMarker></EnumerationResults>";
-	static const char end[] = "<EnumerationResults><Blobs /><NextMarker /></EnumerationResults>";
+	static const char page[] =
+		"<EnumerationResults><Blobs/><NextMarker>m</NextMarker></EnumerationResults>";
+	static const char end[] =
+		"<EnumerationResults><Blobs /><NextMarker /></EnumerationResults>";
 	_cleanup_listing_ struct listing l = {}, last = {};
 
 	assert_int_equal(listing_parse_azure(SPAN_LITERAL(page), &l), 0);
@@ -98,9 +101,10 @@ static void test_azure_empty_page_goes_on(void **state)
 
 static void test_gcs_page(void **state)
 {
-	static const char page[] = "{\"kind\":\"storage#objects\",\"nextPageToken\":\"T\",\"prefixes\":[\"d/\"],"
-				   "\"items\":[{\"name\":\"a\\u00e9\",\"size\":\"5\",\"generation\":\"1712345678901234\","
-				   "\"updated\":\"2026-01-02T03:04:05.678Z\"}]}";
+	static const char page[] =
+		"{\"kind\":\"storage#objects\",\"nextPageToken\":\"T\",\"prefixes\":[\"d/\"],"
+		"\"items\":[{\"name\":\"a\\u00e9\",\"size\":\"5\",\"generation\":\"1712345678901234\","
+		"\"updated\":\"2026-01-02T03:04:05.678Z\"}]}";
 	_cleanup_listing_ struct listing l = {}, empty = {};
 
 	assert_int_equal(listing_parse_gcs(SPAN_LITERAL(page), &l), 0);
@@ -110,7 +114,8 @@ static void test_gcs_page(void **state)
 	assert_int_equal(named(&l, "a\u00e9")->size, 5);
 	assert_int_equal(named(&l, "a\u00e9")->modified_s, 1767323045);
 	assert_true(named(&l, "d/")->is_prefix);
-	assert_int_equal(listing_parse_gcs(SPAN_LITERAL("{\"kind\":\"storage#objects\"}"), &empty), 0);
+	assert_int_equal(listing_parse_gcs(SPAN_LITERAL("{\"kind\":\"storage#objects\"}"), &empty),
+			 0);
 	assert_int_equal(empty.n, 0);
 	assert_null(empty.token);
 }
@@ -127,14 +132,21 @@ static void test_hostile_pages(void **state)
 		{ listing_parse_s3, "<html><body>Captive portal</body></html>" },
 		{ listing_parse_s3, "<Error><Code>SlowDown</Code></Error>" },
 		{ listing_parse_s3, "<ListBucketResult><Contents></Contents></ListBucketResult>" },
-		{ listing_parse_s3, "<ListBucketResult><Contents><Key>a</Key><Size>-1</Size></Contents></ListBucketResult>" },
-		{ listing_parse_s3, "<ListBucketResult><Contents><Key>a</Key><Size>99999999999999999999</Size></Contents></ListBucketResult>" },
-		{ listing_parse_s3, "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>" },
-		{ listing_parse_s3, "<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>%zz</Key></Contents></ListBucketResult>" },
-		{ listing_parse_s3, "<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>a%00b</Key></Contents></ListBucketResult>" },
+		{ listing_parse_s3,
+		  "<ListBucketResult><Contents><Key>a</Key><Size>-1</Size></Contents></ListBucketResult>" },
+		{ listing_parse_s3,
+		  "<ListBucketResult><Contents><Key>a</Key><Size>99999999999999999999</Size></Contents></ListBucketResult>" },
+		{ listing_parse_s3,
+		  "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>" },
+		{ listing_parse_s3,
+		  "<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>%zz</Key></Contents></ListBucketResult>" },
+		{ listing_parse_s3,
+		  "<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>a%00b</Key></Contents></ListBucketResult>" },
 		{ listing_parse_s3, "<ListBucketResult><Contents><Key>a</Key>" },
-		{ listing_parse_azure, "<EnumerationResults><Blobs><Blob><Name Encoded=\"true\">%</Name></Blob></Blobs></EnumerationResults>" },
-		{ listing_parse_azure, "<EnumerationResults><Blobs><Blob/></Blobs></EnumerationResults>" },
+		{ listing_parse_azure,
+		  "<EnumerationResults><Blobs><Blob><Name Encoded=\"true\">%</Name></Blob></Blobs></EnumerationResults>" },
+		{ listing_parse_azure,
+		  "<EnumerationResults><Blobs><Blob/></Blobs></EnumerationResults>" },
 		{ listing_parse_azure, "<ListBucketResult/>" },
 		{ listing_parse_gcs, "" },
 		{ listing_parse_gcs, "<html/>" },
@@ -160,11 +172,13 @@ static void test_hostile_pages(void **state)
 
 static void test_finish(void **state)
 {
-	static const char page[] = "{\"items\":[{\"name\":\"p/z\",\"size\":\"1\"},{\"name\":\"p/b\",\"size\":\"2\"},"
-				   "{\"name\":\"p/a\",\"size\":\"3\"},{\"name\":\"other\",\"size\":\"4\"},"
-				   "{\"name\":\"p/\",\"size\":\"0\"}],\"prefixes\":[\"p/c/\",\"p/aa/\",\"p/y/\"]}";
+	static const char page[] =
+		"{\"items\":[{\"name\":\"p/z\",\"size\":\"1\"},{\"name\":\"p/b\",\"size\":\"2\"},"
+		"{\"name\":\"p/a\",\"size\":\"3\"},{\"name\":\"other\",\"size\":\"4\"},"
+		"{\"name\":\"p/\",\"size\":\"0\"}],\"prefixes\":[\"p/c/\",\"p/aa/\",\"p/y/\"]}";
 	_cleanup_listing_ struct listing l = {};
-	const struct listing_state state_ = { .after = (char *)"p/a", .last_prefix = (char *)"p/c/" };
+	const struct listing_state state_ = { .after = (char *)"p/a",
+					      .last_prefix = (char *)"p/c/" };
 
 	assert_int_equal(listing_parse_gcs(SPAN_LITERAL(page), &l), 0);
 	listing_finish(&l, "p/", &state_);
@@ -178,7 +192,9 @@ static void test_finish(void **state)
 
 static void test_tokens_come_back(void **state)
 {
-	const struct listing_state out = { .after = (char *)"a!b/\u00e9", .last_prefix = NULL, .token = (char *)"1%+/=!" };
+	const struct listing_state out = { .after = (char *)"a!b/\u00e9",
+					   .last_prefix = NULL,
+					   .token = (char *)"1%+/=!" };
 	_cleanup_listing_state_ struct listing_state in = {};
 	_cleanup_free_ char *text = listing_state_write(&out);
 	static const char *const bad[] = { "", "a", "a!b", "a!b!c!d", "%!!", "a!b!%0" };
@@ -218,18 +234,24 @@ static void test_faults(void **state)
 {
 	struct fault f;
 
-	assert_true(fault_parse_xml(SPAN_LITERAL("\xef\xbb\xbf<Error><Code>NoSuchKey</Code><Message>Not\nthere</Message>"
-						 "<Region>eu-west-1</Region></Error>"), &f));
+	assert_true(fault_parse_xml(
+		SPAN_LITERAL(
+			"\xef\xbb\xbf<Error><Code>NoSuchKey</Code><Message>Not\nthere</Message>"
+			"<Region>eu-west-1</Region></Error>"),
+		&f));
 	assert_string_equal(f.code, "NoSuchKey");
 	assert_string_equal(f.message, "Not there");
 	assert_string_equal(f.region, "eu-west-1");
 	assert_false(fault_parse_xml(SPAN_LITERAL("<CopyObjectResult/>"), &f));
 	assert_false(fault_parse_xml(SPAN_NULL, &f));
-	assert_true(fault_parse_json(SPAN_LITERAL("{\"error\":{\"code\":412,\"message\":\"M\",\"errors\":"
-						  "[{\"reason\":\"conditionNotMet\"}]}}"), &f));
+	assert_true(fault_parse_json(
+		SPAN_LITERAL("{\"error\":{\"code\":412,\"message\":\"M\",\"errors\":"
+			     "[{\"reason\":\"conditionNotMet\"}]}}"),
+		&f));
 	assert_string_equal(f.code, "conditionNotMet");
 	assert_string_equal(f.message, "M");
-	assert_true(fault_parse_json(SPAN_LITERAL("{\"error\":\"invalid_grant\",\"error_description\":\"D\"}"), &f));
+	assert_true(fault_parse_json(
+		SPAN_LITERAL("{\"error\":\"invalid_grant\",\"error_description\":\"D\"}"), &f));
 	assert_string_equal(f.code, "invalid_grant");
 	assert_string_equal(f.message, "D");
 	assert_false(fault_parse_json(SPAN_LITERAL("No such object: b/k\x1b[31m"), &f));
@@ -239,16 +261,11 @@ static void test_faults(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_s3_page),
-		cmocka_unit_test(test_s3_without_encoding),
-		cmocka_unit_test(test_azure_page),
-		cmocka_unit_test(test_azure_empty_page_goes_on),
-		cmocka_unit_test(test_gcs_page),
-		cmocka_unit_test(test_hostile_pages),
-		cmocka_unit_test(test_finish),
-		cmocka_unit_test(test_tokens_come_back),
-		cmocka_unit_test(test_etags),
-		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_s3_page),    cmocka_unit_test(test_s3_without_encoding),
+		cmocka_unit_test(test_azure_page), cmocka_unit_test(test_azure_empty_page_goes_on),
+		cmocka_unit_test(test_gcs_page),   cmocka_unit_test(test_hostile_pages),
+		cmocka_unit_test(test_finish),     cmocka_unit_test(test_tokens_come_back),
+		cmocka_unit_test(test_etags),      cmocka_unit_test(test_faults),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,75 +25,164 @@ struct vector {
 	const char *name;
 	const struct sigv4_key *key;
 	const char *method, *path;
-	const char *query[8][2];   /* raw, in no order */
+	const char *query[8][2]; /* raw, in no order */
 	const char *headers[10][2];
 	const char *hash;
 	const char *canonical_hash; /* or NULL */
 	const char *signature;
 };
 
-#define S3_HOST { "Host", "examplebucket.s3.amazonaws.com" }
-#define S3_DATE { "x-amz-date", "20130524T000000Z" }
-#define HASH(h) { "x-amz-content-sha256", h }
-#define SUITE_HOST { "Host", "example.amazonaws.com" }
-#define SUITE_DATE { "X-Amz-Date", "20150830T123600Z" }
+#define S3_HOST                                                                                    \
+	{                                                                                          \
+		"Host", "examplebucket.s3.amazonaws.com"                                           \
+	}
+#define S3_DATE                                                                                    \
+	{                                                                                          \
+		"x-amz-date", "20130524T000000Z"                                                   \
+	}
+#define HASH(h)                                                                                    \
+	{                                                                                          \
+		"x-amz-content-sha256", h                                                          \
+	}
+#define SUITE_HOST                                                                                 \
+	{                                                                                          \
+		"Host", "example.amazonaws.com"                                                    \
+	}
+#define SUITE_DATE                                                                                 \
+	{                                                                                          \
+		"X-Amz-Date", "20150830T123600Z"                                                   \
+	}
 
 static const struct vector vectors[] = {
-	{ .name = "get a range", .key = &docs, .method = "GET", .path = "/test.txt",
-	  .headers = { S3_HOST, { "Range", "bytes=0-9" }, HASH(EMPTY), S3_DATE }, .hash = EMPTY,
+	{ .name = "get a range",
+	  .key = &docs,
+	  .method = "GET",
+	  .path = "/test.txt",
+	  .headers = { S3_HOST, { "Range", "bytes=0-9" }, HASH(EMPTY), S3_DATE },
+	  .hash = EMPTY,
 	  .canonical_hash = "7344ae5b7ee6c3e7e6b0fe0640412a37625d1fbfff95c48bbb2dc43964946972",
 	  .signature = "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41" },
-	{ .name = "put", .key = &docs, .method = "PUT", .path = "/test%24file.text",
-	  .headers = { S3_HOST, S3_DATE, { "Date", "Fri, 24 May 2013 00:00:00 GMT" },
-		       { "x-amz-storage-class", "REDUCED_REDUNDANCY" }, { "User-Agent", "never signed" },
+	{ .name = "put",
+	  .key = &docs,
+	  .method = "PUT",
+	  .path = "/test%24file.text",
+	  .headers = { S3_HOST,
+		       S3_DATE,
+		       { "Date", "Fri, 24 May 2013 00:00:00 GMT" },
+		       { "x-amz-storage-class", "REDUCED_REDUNDANCY" },
+		       { "User-Agent", "never signed" },
 		       HASH("44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072") },
 	  .hash = "44ce7dd67c959e0d3524ffac1771dfbba87d2b6b4b4e99e42034a8b803f8b072",
 	  .canonical_hash = "9e0e90d9c76de8fa5b200d8c849cd5b8dc7a3be3951ddb7f6a76b4158342019d",
 	  .signature = "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd" },
-	{ .name = "a flag in the query", .key = &docs, .method = "GET", .path = "/", .query = { { "lifecycle", "" } },
-	  .headers = { S3_HOST, HASH(EMPTY), S3_DATE }, .hash = EMPTY,
+	{ .name = "a flag in the query",
+	  .key = &docs,
+	  .method = "GET",
+	  .path = "/",
+	  .query = { { "lifecycle", "" } },
+	  .headers = { S3_HOST, HASH(EMPTY), S3_DATE },
+	  .hash = EMPTY,
 	  .canonical_hash = "9766c798316ff2757b517bc739a67f6213b4ab36dd5da2f94eaebf79c77395ca",
 	  .signature = "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543" },
-	{ .name = "list", .key = &docs, .method = "GET", .path = "/",
-	  .query = { { "prefix", "J" }, { "max-keys", "2" } }, .headers = { S3_HOST, HASH(EMPTY), S3_DATE },
-	  .hash = EMPTY, .canonical_hash = "df57d21db20da04d7fa30298dd4488ba3a2b47ca3a489c74750e0f1e7df1b9b7",
+	{ .name = "list",
+	  .key = &docs,
+	  .method = "GET",
+	  .path = "/",
+	  .query = { { "prefix", "J" }, { "max-keys", "2" } },
+	  .headers = { S3_HOST, HASH(EMPTY), S3_DATE },
+	  .hash = EMPTY,
+	  .canonical_hash = "df57d21db20da04d7fa30298dd4488ba3a2b47ca3a489c74750e0f1e7df1b9b7",
 	  .signature = "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7" },
 
-	{ .name = "suite: plain", .key = &suite, .method = "GET", .path = "/", .headers = { SUITE_HOST, SUITE_DATE },
-	  .hash = EMPTY, .signature = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31" },
-	{ .name = "suite: sorting of the query", .key = &suite, .method = "GET", .path = "/",
-	  .query = { { "Param2", "value2" }, { "Param1", "value1" } }, .headers = { SUITE_HOST, SUITE_DATE },
-	  .hash = EMPTY, .signature = "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500" },
-	{ .name = "suite: UTF-8 in the query", .key = &suite, .method = "GET", .path = "/",
-	  .query = { { "\u1234", "bar" } }, .headers = { SUITE_HOST, SUITE_DATE }, .hash = EMPTY,
+	{ .name = "suite: plain",
+	  .key = &suite,
+	  .method = "GET",
+	  .path = "/",
+	  .headers = { SUITE_HOST, SUITE_DATE },
+	  .hash = EMPTY,
+	  .signature = "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31" },
+	{ .name = "suite: sorting of the query",
+	  .key = &suite,
+	  .method = "GET",
+	  .path = "/",
+	  .query = { { "Param2", "value2" }, { "Param1", "value1" } },
+	  .headers = { SUITE_HOST, SUITE_DATE },
+	  .hash = EMPTY,
+	  .signature = "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500" },
+	{ .name = "suite: UTF-8 in the query",
+	  .key = &suite,
+	  .method = "GET",
+	  .path = "/",
+	  .query = { { "\u1234", "bar" } },
+	  .headers = { SUITE_HOST, SUITE_DATE },
+	  .hash = EMPTY,
 	  .signature = "2cdec8eed098649ff3a119c94853b13c643bcf08f8b0a1d91e12c9027818dd04" },
-	{ .name = "suite: UTF-8 in the path", .key = &suite, .method = "GET", .path = "/%E1%88%B4",
-	  .headers = { SUITE_HOST, SUITE_DATE }, .hash = EMPTY,
+	{ .name = "suite: UTF-8 in the path",
+	  .key = &suite,
+	  .method = "GET",
+	  .path = "/%E1%88%B4",
+	  .headers = { SUITE_HOST, SUITE_DATE },
+	  .hash = EMPTY,
 	  .signature = "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85" },
-	{ .name = "suite: token of a session", .key = &suite, .method = "GET", .path = "/",
-	  .headers = { SUITE_HOST, SUITE_DATE,
-		       { "x-amz-security-token", "6e86291e8372ff2a2260956d9b8aae1d763fbf315fa00fa31553b73ebf194267" } },
-	  .hash = EMPTY, .signature = "07ec1639c89043aa0e3e2de82b96708f198cceab042d4a97044c66dd9f74e7f8" },
-	{ .name = "suite: blanks in values", .key = &suite, .method = "GET", .path = "/",
-	  .headers = { SUITE_HOST, { "My-Header1", "  value1" }, { "My-Header2", " \"a   b   c\"" }, SUITE_DATE },
-	  .hash = EMPTY, .signature = "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736" },
-	{ .name = "suite: a header three times", .key = &suite, .method = "GET", .path = "/",
-	  .headers = { SUITE_HOST, { "My-Header1", "value2" }, { "My-Header1", "value2" },
-		       { "My-Header1", "value1" }, SUITE_DATE },
-	  .hash = EMPTY, .signature = "c9d5ea9f3f72853aea855b47ea873832890dbdd183b4468f858259531a5138ea" },
+	{ .name = "suite: token of a session",
+	  .key = &suite,
+	  .method = "GET",
+	  .path = "/",
+	  .headers = { SUITE_HOST,
+		       SUITE_DATE,
+		       { "x-amz-security-token",
+			 "6e86291e8372ff2a2260956d9b8aae1d763fbf315fa00fa31553b73ebf194267" } },
+	  .hash = EMPTY,
+	  .signature = "07ec1639c89043aa0e3e2de82b96708f198cceab042d4a97044c66dd9f74e7f8" },
+	{ .name = "suite: blanks in values",
+	  .key = &suite,
+	  .method = "GET",
+	  .path = "/",
+	  .headers = { SUITE_HOST,
+		       { "My-Header1", "  value1" },
+		       { "My-Header2", " \"a   b   c\"" },
+		       SUITE_DATE },
+	  .hash = EMPTY,
+	  .signature = "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736" },
+	{ .name = "suite: a header three times",
+	  .key = &suite,
+	  .method = "GET",
+	  .path = "/",
+	  .headers = { SUITE_HOST,
+		       { "My-Header1", "value2" },
+		       { "My-Header1", "value2" },
+		       { "My-Header1", "value1" },
+		       SUITE_DATE },
+	  .hash = EMPTY,
+	  .signature = "c9d5ea9f3f72853aea855b47ea873832890dbdd183b4468f858259531a5138ea" },
 
-	{ .name = "odd name, headers that are prefixes of others", .key = &docs, .method = "PUT",
+	{ .name = "odd name, headers that are prefixes of others",
+	  .key = &docs,
+	  .method = "PUT",
 	  .path = "/a%20b/k%C3%A9%2By%3D1~%27%28x%29%2A%21.bin",
-	  .headers = { S3_HOST, { "If-None-Match", "*" }, HASH(SIGV4_UNSIGNED), S3_DATE, { "x-amz-meta-a-b", "2" },
-		       { "x-amz-meta-a", "1" }, { "x-amz-security-token", "TOKEN/+=" } },
+	  .headers = { S3_HOST,
+		       { "If-None-Match", "*" },
+		       HASH(SIGV4_UNSIGNED),
+		       S3_DATE,
+		       { "x-amz-meta-a-b", "2" },
+		       { "x-amz-meta-a", "1" },
+		       { "x-amz-security-token", "TOKEN/+=" } },
 	  .hash = SIGV4_UNSIGNED,
 	  .canonical_hash = "5f725d25c0bad4a19155dfe87e9322b8d7953e57aeebde5af78b25db664d90bb",
 	  .signature = "218a7c0ec4210b5f2bf668d42f05bef7ebbb98c97093b8cb17671f2eff8c7c6d" },
-	{ .name = "a long listing", .key = &docs, .method = "GET", .path = "/",
-	  .query = { { "list-type", "2" }, { "prefix", "a b/\u00e9" }, { "start-after", "a b/z" },
-		     { "delimiter", "/" }, { "max-keys", "1000" }, { "encoding-type", "url" },
+	{ .name = "a long listing",
+	  .key = &docs,
+	  .method = "GET",
+	  .path = "/",
+	  .query = { { "list-type", "2" },
+		     { "prefix", "a b/\u00e9" },
+		     { "start-after", "a b/z" },
+		     { "delimiter", "/" },
+		     { "max-keys", "1000" },
+		     { "encoding-type", "url" },
 		     { "continuation-token", "1ueGcxLPRx1Tr/XYExHnhbYLgveDs2J/wm36Hy4vbOwM=" } },
-	  .headers = { S3_HOST, HASH(EMPTY), S3_DATE }, .hash = EMPTY,
+	  .headers = { S3_HOST, HASH(EMPTY), S3_DATE },
+	  .hash = EMPTY,
 	  .canonical_hash = "6b4d78490157bde94fb594f8df30126f38ed03335e495e70d883980779841be9",
 	  .signature = "b916dff3f9fff7b6cd2995cff055fbcad53947ffc08fac9b4554ff694164c72f" },
 };
@@ -109,7 +198,9 @@ static void sign(const struct vector *v, struct buf *ret_canonical, struct buf *
 {
 	_cleanup_pairs_ struct pairs query = {}, headers = {};
 	_cleanup_buf_ struct buf text = BUF_INIT(KiB), names = BUF_INIT(KiB);
-	struct sigv4_request r = { .method = v->method, .path = v->path, .headers = &headers, .payload_hash = v->hash };
+	struct sigv4_request r = {
+		.method = v->method, .path = v->path, .headers = &headers, .payload_hash = v->hash
+	};
 
 	fill(&query, v->query, ARRAY_SIZE(v->query));
 	fill(&headers, v->headers, ARRAY_SIZE(v->headers));
@@ -133,7 +224,8 @@ static void test_vectors(void **state)
 		sha256(buf_span(&canonical), hash);
 		hex_encode(span_of(hash, sizeof(hash)), hex);
 		signature = strstr(buf_str(&value), "Signature=") + strlen("Signature=");
-		if ((v->canonical_hash && strcmp(hex, v->canonical_hash) != 0) || strcmp(signature, v->signature) != 0)
+		if ((v->canonical_hash && strcmp(hex, v->canonical_hash) != 0) ||
+		    strcmp(signature, v->signature) != 0)
 			print_error("%s:\n%s\n%s\n", v->name, buf_str(&canonical), buf_str(&value));
 		if (v->canonical_hash)
 			assert_string_equal(hex, v->canonical_hash);
@@ -146,14 +238,16 @@ static void test_whole_header(void **state)
 	_cleanup_buf_ struct buf canonical = BUF_INIT(4 * KiB), value = BUF_INIT(4 * KiB);
 
 	sign(&vectors[0], &canonical, &value);
-	assert_string_equal(buf_str(&value),
-			    "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, "
-			    "SignedHeaders=host;range;x-amz-content-sha256;x-amz-date, "
-			    "Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41");
-	assert_string_equal(buf_str(&canonical), "GET\n/test.txt\n\nhost:examplebucket.s3.amazonaws.com\n"
-						 "range:bytes=0-9\nx-amz-content-sha256:" EMPTY "\n"
-						 "x-amz-date:20130524T000000Z\n\n"
-						 "host;range;x-amz-content-sha256;x-amz-date\n" EMPTY);
+	assert_string_equal(
+		buf_str(&value),
+		"AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, "
+		"SignedHeaders=host;range;x-amz-content-sha256;x-amz-date, "
+		"Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41");
+	assert_string_equal(buf_str(&canonical),
+			    "GET\n/test.txt\n\nhost:examplebucket.s3.amazonaws.com\n"
+			    "range:bytes=0-9\nx-amz-content-sha256:" EMPTY "\n"
+			    "x-amz-date:20130524T000000Z\n\n"
+			    "host;range;x-amz-content-sha256;x-amz-date\n" EMPTY);
 }
 
 static void test_signing_keys(void **state)
@@ -186,12 +280,17 @@ static void test_signing_keys(void **state)
 static void test_presigned(void **state)
 {
 	static const struct vector v = {
-		.key = &docs, .method = "GET", .path = "/test.txt",
+		.key = &docs,
+		.method = "GET",
+		.path = "/test.txt",
 		.query = { { "X-Amz-Algorithm", "AWS4-HMAC-SHA256" },
-			   { "X-Amz-Credential", "AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request" },
-			   { "X-Amz-Date", "20130524T000000Z" }, { "X-Amz-Expires", "86400" },
+			   { "X-Amz-Credential",
+			     "AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request" },
+			   { "X-Amz-Date", "20130524T000000Z" },
+			   { "X-Amz-Expires", "86400" },
 			   { "X-Amz-SignedHeaders", "host" } },
-		.headers = { S3_HOST }, .hash = SIGV4_UNSIGNED,
+		.headers = { S3_HOST },
+		.hash = SIGV4_UNSIGNED,
 	};
 	_cleanup_pairs_ struct pairs query = {}, headers = {};
 	_cleanup_buf_ struct buf text = BUF_INIT(KiB), value = BUF_INIT(KiB);
@@ -202,8 +301,9 @@ static void test_presigned(void **state)
 	assert_int_equal(pairs_query(&query, &text), 0);
 	r.query = buf_str(&text);
 	assert_int_equal(sigv4_sign(&docs, &r, &value), 0);
-	assert_non_null(strstr(buf_str(&value),
-			       "Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"));
+	assert_non_null(strstr(
+		buf_str(&value),
+		"Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"));
 }
 
 int main(void)

@@ -14,9 +14,11 @@ static void test_parts(void **state)
 	char err[256];
 	bool b = false;
 
-	assert_int_equal(uri_parse("s3://bucket/a/b%20c//?region=eu-west-1&path_style=yes&endpoint=http://h:1/x", &u, err,
-				   sizeof(err)),
-			 0);
+	assert_int_equal(
+		uri_parse(
+			"s3://bucket/a/b%20c//?region=eu-west-1&path_style=yes&endpoint=http://h:1/x",
+			&u, err, sizeof(err)),
+		0);
 	assert_string_equal(u.scheme, "s3");
 	assert_string_equal(u.authority, "bucket");
 	assert_string_equal(u.path, "a/b c");
@@ -44,8 +46,15 @@ static void test_plain_ones(void **state)
 
 static void test_refused(void **state)
 {
-	static const char *const bad[] = { "",         "bucket",          "s3:/b",      "S3://b",  "://b",
-					   "s3://b%0", "s3://b/p%00q", "s3://b?x=%g1", "s3://id:secret@bucket" };
+	static const char *const bad[] = { "",
+					   "bucket",
+					   "s3:/b",
+					   "S3://b",
+					   "://b",
+					   "s3://b%0",
+					   "s3://b/p%00q",
+					   "s3://b?x=%g1",
+					   "s3://id:secret@bucket" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
 		_cleanup_uri_ struct uri u = {};
@@ -71,7 +80,9 @@ static void test_words_of_the_factory(void **state)
 	char err[512] = "";
 
 	assert_int_equal(opened("s3://bucket?regon=eu-west-1", err, sizeof(err)), -EINVAL);
-	assert_non_null(strstr(err, "unknown parameter 'regon' in s3://bucket?regon=eu-west-1 (did you mean 'region'?)"));
+	assert_non_null(strstr(
+		err,
+		"unknown parameter 'regon' in s3://bucket?regon=eu-west-1 (did you mean 'region'?)"));
 	assert_non_null(strstr(err, "known are endpoint, region, path_style, ca_file, anonymous"));
 	assert_int_equal(opened("ftp://bucket", err, sizeof(err)), -EINVAL);
 	assert_non_null(strstr(err, "s3://, azblob://, gs:// and file://"));
@@ -93,13 +104,17 @@ static void test_endpoints(void **state)
 		const char *text, *origin, *host, *path;
 		bool tls, bare;
 	} good[] = {
-		{ "http://127.0.0.1:9000", "http://127.0.0.1:9000", "127.0.0.1:9000", "", false, true },
-		{ "https://minio.example:443/base/", "https://minio.example", "minio.example", "/base", true, false },
-		{ "http://minio.example:443", "http://minio.example:443", "minio.example:443", "", false, false },
+		{ "http://127.0.0.1:9000", "http://127.0.0.1:9000", "127.0.0.1:9000", "", false,
+		  true },
+		{ "https://minio.example:443/base/", "https://minio.example", "minio.example",
+		  "/base", true, false },
+		{ "http://minio.example:443", "http://minio.example:443", "minio.example:443", "",
+		  false, false },
 		{ "localhost:4443", "http://localhost:4443", "localhost:4443", "", false, true },
 		{ "http://[::1]:80", "http://[::1]", "[::1]", "", false, true },
 	};
-	static const char *const bad[] = { "", "http://", "ftp://h", "http://h/p?q", "http://h h", "https://u@h" };
+	static const char *const bad[] = { "",           "http://",    "ftp://h", "http://h/p?q",
+					   "http://h h", "https://u@h" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
 		_cleanup_endpoint_ struct endpoint e = {};
@@ -148,7 +163,8 @@ static void test_url(void **state)
 	pairs_add(&r->query, "delimiter", "/");
 	r->raw_query = strdup("sig=a%2Fb");
 	assert_int_equal(request_url(r, &url), 0);
-	assert_span_str(buf_span(&url), "http://h:1/p%20q?delimiter=%2F&prefix=a%2Fb%20c%2Bd&sig=a%2Fb");
+	assert_span_str(buf_span(&url),
+			"http://h:1/p%20q?delimiter=%2F&prefix=a%2Fb%20c%2Bd&sig=a%2Fb");
 }
 
 static struct request *answered(const char *headers)
@@ -161,9 +177,9 @@ static struct request *answered(const char *headers)
 
 static void test_headers_of_an_answer(void **state)
 {
-	_cleanup_(request_freep) struct request *r =
-		answered("ETag:  \"abc\" \r\nContent-Length: 12\r\nX-Content-Length: 13\r\nRetry-After: 9999\r\n"
-			 "Date: Fri, 24 May 2013 00:00:00 GMT\r\n");
+	_cleanup_(request_freep) struct request *r = answered(
+		"ETag:  \"abc\" \r\nContent-Length: 12\r\nX-Content-Length: 13\r\nRetry-After: 9999\r\n"
+		"Date: Fri, 24 May 2013 00:00:00 GMT\r\n");
 	struct span v;
 	uint64_t n;
 	char text[32];
