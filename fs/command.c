@@ -12,7 +12,8 @@
 
 extern char **environ;
 
-/* The reading end: a task reads until the command closes its output, so that the starter can wait with a deadline. */
+/* The reading end: a task reads until the command closes its output, so that the starter can
+ * wait with a deadline. */
 struct reading {
 	int fd;
 	struct buf *to;

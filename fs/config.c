@@ -12,14 +12,24 @@
 #include "fs/ns/rows.h"
 
 /*
- * The table below is the whole syntax: what is not in it is an error, with file, line and the nearest
- * word that is.
+ * The table below is the whole syntax: what is not in it is an error, with file, line and the
+ * nearest word that is.
  */
 enum section { IN_VOLUME, IN_STORE, IN_CACHE, SECTIONS };
 static const char *const section_names[] = { "volume", "store", "cache", NULL };
 
-enum value_type { VALUE_NAME, VALUE_TEXT, VALUE_PATH, VALUE_ID, VALUE_COPIES, VALUE_SIZE, VALUE_SHARE, VALUE_PRICE,
-		  VALUE_ROLES, VALUE_URL };
+enum value_type {
+	VALUE_NAME,
+	VALUE_TEXT,
+	VALUE_PATH,
+	VALUE_ID,
+	VALUE_COPIES,
+	VALUE_SIZE,
+	VALUE_SHARE,
+	VALUE_PRICE,
+	VALUE_ROLES,
+	VALUE_URL
+};
 
 struct key {
 	enum section section;
@@ -31,27 +41,35 @@ struct key {
 #define V(field) offsetof(struct config, field)
 #define S(field) offsetof(struct config_store, field)
 static const struct key keys[] = {
-	{ IN_VOLUME, "name", VALUE_NAME, V(name), "", "the volume's name, for people and for its files here" },
+	{ IN_VOLUME, "name", VALUE_NAME, V(name), "",
+	  "the volume's name, for people and for its files here" },
 	{ IN_VOLUME, "id", VALUE_ID, V(id), "",
 	  "the volume's id: another volume in its place is refused" },
-	{ IN_VOLUME, "key_file", VALUE_PATH, V(key_file), "", "a file of at least 32 random bytes that opens the volume" },
-	{ IN_VOLUME, "passphrase_file", VALUE_PATH, V(passphrase_file), "", "a file with the passphrase" },
+	{ IN_VOLUME, "key_file", VALUE_PATH, V(key_file), "",
+	  "a file of at least 32 random bytes that opens the volume" },
+	{ IN_VOLUME, "passphrase_file", VALUE_PATH, V(passphrase_file), "",
+	  "a file with the passphrase" },
 	{ IN_VOLUME, "key_command", VALUE_TEXT, V(key_command), "",
 	  "a shell command that prints the key, e.g. vault kv get -field=key kv/demo" },
 	{ IN_VOLUME, "recovery_key_file", VALUE_PATH, V(recovery_key_file), "",
 	  "a file with the recovery key that format printed" },
 	{ IN_VOLUME, "acknowledge", VALUE_COPIES, V(acknowledge), "2",
 	  "how many stores have a file's data before fsync and close return" },
-	{ IN_STORE, "url", VALUE_URL, S(url), "", "where it is: s3://, azblob://, gs:// or file://" },
+	{ IN_STORE, "url", VALUE_URL, S(url), "",
+	  "where it is: s3://, azblob://, gs:// or file://" },
 	{ IN_STORE, "credentials", VALUE_PATH, S(credentials), "the provider's own places",
 	  "a file with the credentials of this store" },
 	{ IN_STORE, "profile", VALUE_TEXT, S(profile), "", "a profile of the shared AWS files" },
-	{ IN_STORE, "read_price", VALUE_PRICE, S(read_price), "0", "price of reading a GB: makes reads prefer cheap stores" },
+	{ IN_STORE, "read_price", VALUE_PRICE, S(read_price), "0",
+	  "price of reading a GB: makes reads prefer cheap stores" },
 	{ IN_STORE, "roles", VALUE_ROLES, S(roles), "data,journal",
 	  "what it holds: data, journal, or both (as the volume was made)" },
-	{ IN_CACHE, "dir", VALUE_PATH, V(cache_dir), "/var/cache/mangrove/NAME", "folder on a local disk" },
-	{ IN_CACHE, "size", VALUE_SHARE, V(cache_size), "80%", "the most it holds: a size, or a share of the disk" },
-	{ IN_CACHE, "memory", VALUE_SIZE, V(memory), "chosen by the machine", "the mount's hard budget of memory" },
+	{ IN_CACHE, "dir", VALUE_PATH, V(cache_dir), "/var/cache/mangrove/NAME",
+	  "folder on a local disk" },
+	{ IN_CACHE, "size", VALUE_SHARE, V(cache_size), "80%",
+	  "the most it holds: a size, or a share of the disk" },
+	{ IN_CACHE, "memory", VALUE_SIZE, V(memory), "chosen by the machine",
+	  "the mount's hard budget of memory" },
 };
 
 struct parse {
@@ -154,7 +172,8 @@ static int roles_parse(const char *text, uint32_t *ret)
 		*ret = STORE_ROLE_DATA;
 	else if (!strcmp(text, "journal"))
 		*ret = STORE_ROLE_JOURNAL;
-	else if (!strcmp(text, "both") || !strcmp(text, "data,journal") || !strcmp(text, "journal,data"))
+	else if (!strcmp(text, "both") || !strcmp(text, "data,journal") ||
+		 !strcmp(text, "journal,data"))
 		*ret = STORE_ROLE_DATA | STORE_ROLE_JOURNAL;
 	else
 		return -EINVAL;
@@ -173,7 +192,8 @@ static int price_parse(const char *text, double *ret)
 }
 
 /* 0; -EINVAL with what would have been right in *ret_expected. */
-static int number_set(const struct key *k, const char *value, void *field, const char **ret_expected)
+static int number_set(const struct key *k, const char *value, void *field,
+		      const char **ret_expected)
 {
 	uint64_t v;
 
@@ -340,15 +360,19 @@ static int one_key(const char *section, const char *name, const char *value, int
 static int check_whole(const struct parse *p)
 {
 	const struct config *c = p->cfg;
-	int sources = !!c->key_file + !!c->passphrase_file + !!c->key_command + !!c->recovery_key_file;
+	int sources =
+		!!c->key_file + !!c->passphrase_file + !!c->key_command + !!c->recovery_key_file;
 
 	if (!c->n_stores)
 		return wrong(p, 1, "no [store NAME] section");
 	if (sources > 1)
-		return wrong(p, 1, "only one of key_file, passphrase_file, key_command and recovery_key_file may be set");
+		return wrong(
+			p, 1,
+			"only one of key_file, passphrase_file, key_command and recovery_key_file may be set");
 	for (size_t i = 0; i < c->n_stores; i++)
 		if (!c->stores[i].url)
-			return wrong(p, c->stores[i].line, "[store %s] has no url", c->stores[i].name);
+			return wrong(p, c->stores[i].line, "[store %s] has no url",
+				     c->stores[i].name);
 	return 0;
 }
 
@@ -369,7 +393,8 @@ static int finish(struct parse *p, int r, int line, struct config **ret)
 	return r;
 }
 
-int config_parse(struct span text, const char *file, struct config **ret, char *err, size_t err_size)
+int config_parse(struct span text, const char *file, struct config **ret, char *err,
+		 size_t err_size)
 {
 	struct parse p = { config_new(), file, err, err_size };
 	int line = 0, r;

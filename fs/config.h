@@ -35,14 +35,18 @@ DEFINE_CLEANUP(struct config *, config_free)
 
 /* Errors of all: negative errno with one sentence in err (file, line, nearest known word). */
 must_check int config_read(const char *file, struct config **ret, char *err, size_t err_size);
-must_check int config_parse(struct span text, const char *file, struct config **ret, char *err, size_t err_size);
-/* VOLUME: URLs joined by commas, a path of a configuration file, or a name that is looked up; file: --config, or NULL. */
-must_check int config_find(const char *volume, const char *file, struct config **ret, char *err, size_t err_size);
+must_check int config_parse(struct span text, const char *file, struct config **ret, char *err,
+			    size_t err_size);
+/* VOLUME: URLs joined by commas, a path of a configuration file, or a name that is looked up;
+ * file: --config, or NULL. */
+must_check int config_find(const char *volume, const char *file, struct config **ret, char *err,
+			   size_t err_size);
 /* Adds a store by URL; its name is the provider's, or as given ("aws=s3://..."). */
 must_check int config_add_store(struct config *c, const char *url, char *err, size_t err_size);
 /* What the configuration names as the source of the key; KEY_NONE if nothing. Borrows. */
 struct key_source config_key_source(const struct config *c);
-/* Where NAME's configuration is written by format: /etc/mangrove or below $XDG_CONFIG_HOME. Appends. */
+/* Where NAME's configuration is written by format: /etc/mangrove or below $XDG_CONFIG_HOME.
+ * Appends. */
 must_check int config_path(const char *name, struct buf *ret);
 /* Writes it (mode 0600, makes the folder); refuses to replace a file: -EEXIST. */
 must_check int config_write(const struct config *c, const char *file, char *err, size_t err_size);
@@ -50,5 +54,6 @@ must_check int config_write(const struct config *c, const char *file, char *err,
 must_check int cache_size_parse(const char *text, const char *dir, uint64_t *ret);
 /* May this be a volume's or store's name? Letters, digits, - _ . ; at most 63. */
 bool config_name_ok(const char *name);
-/* Every key with type, default and help, for people and for the check of the manual page. Appends. */
+/* Every key with type, default and help, for people and for the check of the manual page.
+ * Appends. */
 must_check int config_explain(struct buf *ret);

@@ -37,9 +37,9 @@ int config_path(const char *name, struct buf *ret)
 /* A store's name where the person gave none: the provider's; of a folder its last part. */
 static void name_from_url(const char *url, char ret[64])
 {
-	static const char *const providers[][2] = {
-		{ "s3://", "aws" }, { "azblob://", "azure" }, { "gs://", "google" }
-	};
+	static const char *const providers[][2] = { { "s3://", "aws" },
+						    { "azblob://", "azure" },
+						    { "gs://", "google" } };
 	size_t path = strcspn(url, "?"), from = path;
 
 	snprintf(ret, 64, "disk");
@@ -89,9 +89,10 @@ int config_add_store(struct config *c, const char *text, char *err, size_t err_s
 	const char *url = given_name(text, name);
 
 	if (!store_url_is(url) || (*name && !config_name_ok(name))) {
-		snprintf(err, err_size,
-			 "%s: not a store; expected s3://, azblob://, gs:// or file:// (or NAME=URL)",
-			 text);
+		snprintf(
+			err, err_size,
+			"%s: not a store; expected s3://, azblob://, gs:// or file:// (or NAME=URL)",
+			text);
 		return fail(-EINVAL);
 	}
 	if (c->n_stores == CONFIG_STORES_MAX || (*name && name_taken(c, name))) {
@@ -154,9 +155,10 @@ static int by_name(const char *name, struct config **ret, char *err, size_t err_
 		if (path && !access(path, F_OK))
 			return config_read(path, ret, err, err_size);
 	}
-	snprintf(err, err_size,
-		 "no volume '%s' is configured here: looked for %s%s%s; 'mangrove format' creates one",
-		 name, buf_str(&common), have_own ? " and " : "", have_own ? buf_str(&own) : "");
+	snprintf(
+		err, err_size,
+		"no volume '%s' is configured here: looked for %s%s%s; 'mangrove format' creates one",
+		name, buf_str(&common), have_own ? " and " : "", have_own ? buf_str(&own) : "");
 	return fail(-ENOENT);
 }
 
@@ -165,10 +167,12 @@ static bool is_file(const char *word)
 {
 	size_t n = strlen(word);
 
-	return strchr(word, '/') || (n > 5 && !strcmp(word + n - 5, ".conf") && !access(word, F_OK));
+	return strchr(word, '/') ||
+	       (n > 5 && !strcmp(word + n - 5, ".conf") && !access(word, F_OK));
 }
 
-int config_find(const char *volume, const char *file, struct config **ret, char *err, size_t err_size)
+int config_find(const char *volume, const char *file, struct config **ret, char *err,
+		size_t err_size)
 {
 	char name[64];
 
@@ -178,13 +182,15 @@ int config_find(const char *volume, const char *file, struct config **ret, char 
 		return from_urls(volume, ret, err, err_size);
 	if (strstr(volume, "://")) {
 		snprintf(err, err_size,
-			 "%s: unknown kind of store; known are s3://, azblob://, gs:// and file://", volume);
+			 "%s: unknown kind of store; known are s3://, azblob://, gs:// and file://",
+			 volume);
 		return fail(-EINVAL);
 	}
 	if (is_file(volume))
 		return config_read(volume, ret, err, err_size);
 	if (!config_name_ok(volume)) {
-		snprintf(err, err_size, "'%s' is neither a volume's name, nor a file, nor a URL", volume);
+		snprintf(err, err_size, "'%s' is neither a volume's name, nor a file, nor a URL",
+			 volume);
 		return fail(-EINVAL);
 	}
 	return by_name(volume, ret, err, err_size);

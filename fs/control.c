@@ -25,7 +25,8 @@ struct face {
 	struct MHD_Daemon *daemon;
 };
 
-/* The library's parts are kept behind the public struct, so that only this file knows the library. */
+/* The library's parts are kept behind the public struct, so that only this file knows the
+ * library. */
 struct server {
 	struct control control;
 	struct face socket, tcp;
@@ -52,13 +53,15 @@ static const char *query_param(const struct request_line *r, const char *name)
 	return MHD_lookup_connection_value(r->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
-static enum MHD_Result answer(struct MHD_Connection *conn, unsigned status, const char *type, struct buf *body)
+static enum MHD_Result answer(struct MHD_Connection *conn, unsigned status, const char *type,
+			      struct buf *body)
 {
 	size_t len;
 	uint8_t *bytes = buf_take(body, &len);
 	struct MHD_Response *resp =
 		MHD_create_response_from_buffer(len, bytes ? (void *)bytes : (void *)"",
-						bytes ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+						bytes ? MHD_RESPMEM_MUST_FREE :
+							MHD_RESPMEM_PERSISTENT);
 	enum MHD_Result r;
 
 	if (!resp) {
@@ -68,8 +71,9 @@ static enum MHD_Result answer(struct MHD_Connection *conn, unsigned status, cons
 	MHD_add_response_header(resp, "Content-Type", type);
 	MHD_add_response_header(resp, "Cache-Control", "no-store");
 	MHD_add_response_header(resp, "X-Content-Type-Options", "nosniff");
-	MHD_add_response_header(resp, "Content-Security-Policy",
-				"default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'");
+	MHD_add_response_header(
+		resp, "Content-Security-Policy",
+		"default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'");
 	r = MHD_queue_response(conn, status, resp);
 	MHD_destroy_response(resp);
 	return r;
@@ -90,8 +94,9 @@ static const struct route *route_find(const char *method, const char *path, bool
 	return NULL;
 }
 
-static enum MHD_Result on_request(void *arg, struct MHD_Connection *conn, const char *url, const char *method,
-				  const char *version, const char *upload, size_t *upload_size, void **state)
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *conn, const char *url,
+				  const char *method, const char *version, const char *upload,
+				  size_t *upload_size, void **state)
 {
 	static int seen;
 	_cleanup_buf_ struct buf body = BUF_INIT(ANSWER_MAX);
@@ -113,20 +118,23 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *conn, const 
 	if (route && face->read_only && !route->read_only)
 		status = act_refuse(403, &body, "only the control socket may ask for this");
 	else if (!route)
-		status = act_refuse(other_method ? 405 : 404, &body, "no such command: %s %s", method, url);
+		status = act_refuse(other_method ? 405 : 404, &body, "no such command: %s %s",
+				    method, url);
 	else
 		status = route->act(face->control, &line, &body);
-	return answer(conn, status, status == 200 && route ? route->type : "application/json", &body);
+	return answer(conn, status, status == 200 && route ? route->type : "application/json",
+		      &body);
 }
 
 static int face_start(struct face *f, struct control *c, bool read_only, int fd)
 {
 	f->control = c;
 	f->read_only = read_only;
-	f->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL,
+	f->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD |
+					     MHD_USE_THREAD_PER_CONNECTION | MHD_USE_POLL,
 				     0, NULL, NULL, on_request, f, MHD_OPTION_LISTEN_SOCKET, fd,
-				     MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-				     IDLE_SECONDS, MHD_OPTION_END);
+				     MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS_MAX,
+				     MHD_OPTION_CONNECTION_TIMEOUT, IDLE_SECONDS, MHD_OPTION_END);
 	return f->daemon ? 0 : fail(-EIO);
 }
 
@@ -163,11 +171,14 @@ static int socket_path(struct control *c, char *err, size_t err_size)
 	if (!r)
 		r = folder_make(buf_str(&folder));
 	if (r) {
-		snprintf(err, err_size, "folder of the control sockets %s: %s", buf_str(&folder), strerror(-r));
+		snprintf(err, err_size, "folder of the control sockets %s: %s", buf_str(&folder),
+			 strerror(-r));
 		return r;
 	}
 	hex_encode(span_of(journal_incarnation(c->volume->journal), 4), id);
-	return asprintf(&c->socket, "%s/%s-%s.sock", buf_str(&folder), c->volume->name, id) < 0 ? fail(-ENOMEM) : 0;
+	return asprintf(&c->socket, "%s/%s-%s.sock", buf_str(&folder), c->volume->name, id) < 0 ?
+		       fail(-ENOMEM) :
+		       0;
 }
 
 static int socket_listen(const char *path, char *err, size_t err_size)
@@ -201,7 +212,8 @@ static int address_parse(const char *text, struct addrinfo **ret)
 
 	if (!len)
 		return -EINVAL;
-	host = *text == '[' && len > 2 && text[len - 1] == ']' ? strndup(text + 1, len - 2) : strndup(text, len);
+	host = *text == '[' && len > 2 && text[len - 1] == ']' ? strndup(text + 1, len - 2) :
+								 strndup(text, len);
 	if (!host)
 		return fail(-ENOMEM);
 	return getaddrinfo(host, colon + 1, &hints, ret) ? -EINVAL : 0;

@@ -21,5 +21,6 @@ must_check int control_new(struct volume *v, struct control **ret, char *err, si
 /* Ends what is under way, removes the socket. */
 struct control *control_free(struct control *c);
 DEFINE_CLEANUP(struct control *, control_free)
-/* Where the sockets of all mounts of this person are: /run/mangrove, or below $XDG_RUNTIME_DIR. Appends. */
+/* Where the sockets of all mounts of this person are: /run/mangrove, or below $XDG_RUNTIME_DIR.
+ * Appends. */
 must_check int control_folder(struct buf *ret);

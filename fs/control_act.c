@@ -11,7 +11,8 @@
 #define SYNC_DEFAULT_NS (600 * NS_PER_S)
 #define DRILL_DEFAULT_NS (60 * NS_PER_S)
 #define DRILL_MAX_NS (3600 * NS_PER_S)
-/* While a drill goes on the store is asked for a little now and then, so that it is noticed without traffic, too. */
+/* While a drill goes on the store is asked for a little now and then, so that it is noticed
+ * without traffic, too. */
 #define DRILL_BEAT_NS (NS_PER_S / 5)
 #define DRILL_REQUEST_NS (2 * NS_PER_S)
 
@@ -41,7 +42,8 @@ static unsigned done(struct buf *ret)
 
 unsigned act_status(struct control *c, const struct request_line *r, struct buf *ret)
 {
-	return done_or(status_json(c->status, c->socket, *c->listen ? c->listen : NULL, ret), ret, "status");
+	return done_or(status_json(c->status, c->socket, *c->listen ? c->listen : NULL, ret), ret,
+		       "status");
 }
 
 unsigned act_metrics(struct control *c, const struct request_line *r, struct buf *ret)
@@ -80,7 +82,8 @@ unsigned act_sync(struct control *c, const struct request_line *r, struct buf *r
 		return act_refuse(400, ret, "timeout= is no duration");
 	e = volume_sync(c->volume, all && !strcmp(all, "1"), clock_now() + ns);
 	if (e == -ETIMEDOUT)
-		return act_refuse(504, ret, "not everything is at its stores yet; see 'mangrove status'");
+		return act_refuse(504, ret,
+				  "not everything is at its stores yet; see 'mangrove status'");
 	return e ? done_or(e, ret, "sync") : done(ret);
 }
 
@@ -101,7 +104,10 @@ static int drill_mode_parse(const char *text, enum drill_mode *ret)
 	static const struct {
 		const char *word;
 		enum drill_mode mode;
-	} modes[] = { { "down", DRILL_DOWN }, { "slow", DRILL_SLOW }, { "errors", DRILL_ERRORS }, { "none", DRILL_NONE } };
+	} modes[] = { { "down", DRILL_DOWN },
+		      { "slow", DRILL_SLOW },
+		      { "errors", DRILL_ERRORS },
+		      { "none", DRILL_NONE } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
 		if (strcmp(modes[i].word, text))
@@ -134,16 +140,19 @@ static void drill_task(void *arg)
 	struct control *c = arg;
 	struct store *store = replicas_store(c->volume->replicas, c->drill_store);
 
-	while (store_drill_get(store) != DRILL_NONE && event_wait(&c->stop, clock_now() + DRILL_BEAT_NS))
+	while (store_drill_get(store) != DRILL_NONE &&
+	       event_wait(&c->stop, clock_now() + DRILL_BEAT_NS))
 		drill_beat(c);
 	store_drill(store, DRILL_NONE, 0);
 	log_info("control", "the drill is over", "store=%s", store->name);
 }
 
-/* Takes the task of a drill whose time is over (it may have a last beat to end); NULL: none, or one goes on (*ret_busy). */
+/* Takes the task of a drill whose time is over (it may have a last beat to end); NULL: none, or
+ * one goes on (*ret_busy). */
 static struct task *drill_reap(struct control *c, bool *ret_busy)
 {
-	bool playing = store_drill_get(replicas_store(c->volume->replicas, c->drill_store)) != DRILL_NONE;
+	bool playing =
+		store_drill_get(replicas_store(c->volume->replicas, c->drill_store)) != DRILL_NONE;
 	LOCK_SCOPE(&c->sync.lock);
 
 	*ret_busy = c->sync.drill && playing;
@@ -162,7 +171,8 @@ void act_end(struct control *c)
 		task_join(t);
 }
 
-static unsigned drill_begin(struct control *c, unsigned store, enum drill_mode mode, uint64_t ns, struct buf *ret)
+static unsigned drill_begin(struct control *c, unsigned store, enum drill_mode mode, uint64_t ns,
+			    struct buf *ret)
 {
 	struct store *s = replicas_store(c->volume->replicas, store);
 	struct task *over;
@@ -193,7 +203,8 @@ unsigned act_drill(struct control *c, const struct request_line *r, struct buf *
 	int store = name ? replicas_find(c->volume->replicas, name) : -ENOENT;
 
 	if (store < 0)
-		return act_refuse(404, ret, "no store is named %s here", name ? name : "(store= is missing)");
+		return act_refuse(404, ret, "no store is named %s here",
+				  name ? name : "(store= is missing)");
 	if (mode_text && drill_mode_parse(mode_text, &mode))
 		return act_refuse(400, ret, "mode= is one of down, slow, errors, none");
 	if (!duration_param(r, "for", &ns) || ns > DRILL_MAX_NS)

@@ -11,7 +11,8 @@
 #include "fs/keys.h"
 
 /*
- * Secrets on their way in: from a file or a command. (The recovery key's letters are in recovery.c.)
+ * Secrets on their way in: from a file or a command. (The recovery key's letters are in
+ * recovery.c.)
  */
 #define SECRET_MAX 4096u
 #define COMMAND_SECONDS 30u
@@ -61,7 +62,8 @@ static int read_file(const char *path, struct buf *ret, char *err, size_t err_si
 
 static int read_command(const char *command, struct buf *ret, char *err, size_t err_size)
 {
-	int status, r = command_run(command, clock_now() + COMMAND_SECONDS * NS_PER_S, ret, &status);
+	int status,
+		r = command_run(command, clock_now() + COMMAND_SECONDS * NS_PER_S, ret, &status);
 
 	if (r == -ETIMEDOUT)
 		snprintf(err, err_size, "key command did not end within %u s: %s", COMMAND_SECONDS,
@@ -81,7 +83,8 @@ static int secret_from(const struct key_source *src, struct span bytes, struct s
 	int r;
 
 	if (!bytes.len) {
-		snprintf(err, err_size, "the %s is empty: %s", key_type_name(src->type), src->where);
+		snprintf(err, err_size, "the %s is empty: %s", key_type_name(src->type),
+			 src->where);
 		return fail(-EINVAL);
 	}
 	if (src->type != KEY_RECOVERY) {

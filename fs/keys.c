@@ -15,11 +15,16 @@ static const char check_text[] = "mangrove key check";
 const char *key_type_name(enum key_type t)
 {
 	switch (t) {
-	case KEY_NONE: return "none";
-	case KEY_PASSPHRASE: return "passphrase";
-	case KEY_FILE: return "key file";
-	case KEY_COMMAND: return "key command";
-	case KEY_RECOVERY: return "recovery key";
+	case KEY_NONE:
+		return "none";
+	case KEY_PASSPHRASE:
+		return "passphrase";
+	case KEY_FILE:
+		return "key file";
+	case KEY_COMMAND:
+		return "key command";
+	case KEY_RECOVERY:
+		return "recovery key";
 	}
 	return "unknown";
 }
@@ -81,7 +86,8 @@ static bool parameters_weak(const struct key_slot *k, const struct secret *secre
 	       k->passes < KDF_PASSES_MIN || k->passes > KDF_PASSES_MAX;
 }
 
-/* The key-encryption key: the secret, stretched or hashed to 32 bytes, then bound to the slot's salt. */
+/* The key-encryption key: the secret, stretched or hashed to 32 bytes, then bound to the slot's
+ * salt. */
 static int derive(const struct key_slot *k, const struct secret *secret, struct secret **ret)
 {
 	_cleanup_(secret_freep) struct secret *flat = secret_new(32), *kek = secret_new(32);

@@ -34,7 +34,9 @@ struct mount_options {
 void mount_options_init(struct mount_options *o);
 void mount_options_release(struct mount_options *o);
 /*
- * Adds the options of one -o argument: "ro,allow_other,cache_size=80%". What mount, fstab and systemd pass along is
- * skipped. 0; -EINVAL with a sentence (and the nearest known word) in err; -ENOMEM.
+ * Adds the options of one -o argument: "ro,allow_other,cache_size=80%". What mount, fstab and
+ * systemd pass along is skipped. 0; -EINVAL with a sentence (and the nearest known word) in err;
+ * -ENOMEM.
  */
-must_check int mount_options_add(struct mount_options *o, const char *text, char *err, size_t err_size);
+must_check int mount_options_add(struct mount_options *o, const char *text, char *err,
+				 size_t err_size);

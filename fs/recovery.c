@@ -6,7 +6,8 @@
 
 /*
  * A recovery key as people write it down: 32 random bytes and 3 bytes of checksum (the first of
- * BLAKE2b-256 of the 32), 280 bits, as 56 letters and digits of Crockford's base 32 in 8 groups of 7.
+ * BLAKE2b-256 of the 32), 280 bits, as 56 letters and digits of Crockford's base 32 in 8 groups
+ * of 7.
  */
 #define RAW 32u
 #define SUM 3u

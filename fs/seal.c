@@ -42,7 +42,8 @@ struct sealer {
 	uint8_t volume_id[16];
 	struct {
 		struct lock lock;
-		struct epoch_key *keys; /* few, rising epochs; a secret never moves or goes before the sealer */
+		struct epoch_key *
+			keys; /* few, rising epochs; a secret never moves or goes before the sealer */
 		size_t n;
 	} sync;
 };
@@ -113,13 +114,20 @@ static const uint8_t *sealer_key(struct sealer *s, uint32_t epoch)
 static const char *type_word(enum seal_type type)
 {
 	switch (type) {
-	case SEAL_CHUNK: return "chunk";
-	case SEAL_RECORD: return "record";
-	case SEAL_LINK: return "link";
-	case SEAL_LANE: return "lane";
-	case SEAL_CKPT: return "ckpt";
-	case SEAL_SUPER: return "super";
-	case SEAL_PIECE: return "piece";
+	case SEAL_CHUNK:
+		return "chunk";
+	case SEAL_RECORD:
+		return "record";
+	case SEAL_LINK:
+		return "link";
+	case SEAL_LANE:
+		return "lane";
+	case SEAL_CKPT:
+		return "ckpt";
+	case SEAL_SUPER:
+		return "super";
+	case SEAL_PIECE:
+		return "piece";
 	}
 	return "";
 }
@@ -168,7 +176,8 @@ static void header_write(const struct seal_header *h, const uint8_t commitment[3
 	blake2b(SPAN_NULL, span_of(ret, AT_CHECKSUM), ret + AT_CHECKSUM, CHECKSUM_SIZE);
 }
 
-/* (E3): version, type, cipher, compression, zeros, epoch, frame, length, volume, object, header hash. */
+/* (E3): version, type, cipher, compression, zeros, epoch, frame, length, volume, object, header
+ * hash. */
 static void ad_write(const struct sealer *s, struct sealing *g)
 {
 	const struct seal_header *h = &g->header;
@@ -303,8 +312,7 @@ static int open_frames(struct sealing *g, struct span frames, uint8_t *ret)
 
 	for (uint64_t i = 0; i < seal_frames(length); i++) {
 		uint32_t len = seal_frame_length(length, i);
-		struct span sealed =
-			span_sub(frames, i * SEAL_FRAME_SEALED, len + SEAL_TAG_SIZE);
+		struct span sealed = span_sub(frames, i * SEAL_FRAME_SEALED, len + SEAL_TAG_SIZE);
 		int r = sealing_open_frame(g, (uint32_t)i, sealed, ret + i * SEAL_FRAME_SIZE);
 
 		if (r)

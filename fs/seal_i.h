@@ -28,9 +28,11 @@ struct sealing {
 must_check int sealing_begin(struct sealer *s, const struct seal_header *h, struct sealing *ret);
 void sealing_end(struct sealing *g);
 /* ret gets the ciphertext and the tag. 0, -EIO. */
-must_check int sealing_seal_frame(struct sealing *g, uint32_t frame, struct span plain, uint8_t *ret);
+must_check int sealing_seal_frame(struct sealing *g, uint32_t frame, struct span plain,
+				  uint8_t *ret);
 /* 0, SEAL_BROKEN. */
-must_check int sealing_open_frame(struct sealing *g, uint32_t frame, struct span sealed, uint8_t *ret);
+must_check int sealing_open_frame(struct sealing *g, uint32_t frame, struct span sealed,
+				  uint8_t *ret);
 
 /* Number of frames of so much plaintext; an empty object has one, of nothing but its tag. */
 static inline uint64_t seal_frames(uint64_t length)
@@ -52,5 +54,7 @@ static inline uint64_t seal_object_length(uint64_t length)
 uint32_t sealer_epoch(struct sealer *s); /* of new sealings; 0: no key yet */
 /* Reads a header as far as it goes without a key. 0, SEAL_BROKEN, SEAL_NEW_FORMAT. */
 must_check int seal_header_parse(struct span sealed, struct seal_header *ret);
-/* Seals header and frames under a given sealing id. Only test vectors give one that is not fresh (E2). */
-must_check int seal_under(struct sealer *s, const struct seal_header *h, struct span plain, struct blob **ret);
+/* Seals header and frames under a given sealing id. Only test vectors give one that is not fresh
+ * (E2). */
+must_check int seal_under(struct sealer *s, const struct seal_header *h, struct span plain,
+			  struct blob **ret);

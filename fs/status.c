@@ -19,8 +19,10 @@ struct status {
 	struct volume *v;
 	struct {
 		struct lock lock;
-		uint64_t lag_since_ns[REPLICAS_MAX]; /* clock; 0: nothing was lacking when last asked */
-		/* Counting a long list costs: who asks often gets the last count again for a while. */
+		uint64_t lag_since_ns
+			[REPLICAS_MAX]; /* clock; 0: nothing was lacking when last asked */
+		/* Counting a long list costs: who asks often gets the last count again for a
+		 * while. */
 		uint64_t deficits_until_ns;
 		uint64_t deficit_chunks[REPLICAS_MAX], deficit_bytes[REPLICAS_MAX];
 	} sync;
@@ -285,7 +287,8 @@ static struct json *store_part(const struct volume *v, const struct snapshot *s,
 	json_set_str(j, "url", st->url);
 	json_set_str(j, "state", replica_state_name(h->state));
 	json_set_str(j, "breaker", h->breaker);
-	json_set(j, "latency_seconds", seconds_part("p50", h->latency_p50_s, "p95", h->latency_p95_s));
+	json_set(j, "latency_seconds",
+		 seconds_part("p50", h->latency_p50_s, "p95", h->latency_p95_s));
 	json_set_real(j, "throughput", h->throughput);
 	json_set_uint(j, "requests", h->stats.requests);
 	json_set_uint(j, "errors", h->stats.errors);
@@ -339,8 +342,8 @@ static struct json *pending_part(const struct snapshot *s)
 /* Counted where the kernel is answered; the same name finds the same counter. */
 static struct metric *program_errors(void)
 {
-	return metric_get("mangrove_fuse_io_errors_total", "Calls of programs that were answered with EIO.",
-			  METRIC_COUNTER, "");
+	return metric_get("mangrove_fuse_io_errors_total",
+			  "Calls of programs that were answered with EIO.", METRIC_COUNTER, "");
 }
 
 static struct json *counters_part(const struct snapshot *s)
@@ -396,12 +399,14 @@ static void set_store_gauges(const struct volume *v, const struct snapshot *s, u
 	bool up = h->state != REPLICA_DOWN && h->state != REPLICA_FROZEN;
 
 	set_gauge("mangrove_store_up", "1 while the store answers.", name, up);
-	set_gauge("mangrove_replication_lag_seconds", "Since when the store lacks something.", name, s->lag_s[i]);
-	set_gauge("mangrove_deficit_chunks", "Copies that should exist at the store and do not.", name,
-		  (double)s->deficit_chunks[i]);
+	set_gauge("mangrove_replication_lag_seconds", "Since when the store lacks something.", name,
+		  s->lag_s[i]);
+	set_gauge("mangrove_deficit_chunks", "Copies that should exist at the store and do not.",
+		  name, (double)s->deficit_chunks[i]);
 	set_gauge("mangrove_deficit_bytes", "Their bytes.", name, (double)s->deficit_bytes[i]);
 	set_gauge("mangrove_store_in_flight", "Requests under way.", name, (double)h->in_flight);
-	set_gauge("mangrove_store_cost_total", "Price of what was read, in the currency of read_price.", name,
+	set_gauge("mangrove_store_cost_total",
+		  "Price of what was read, in the currency of read_price.", name,
 		  (double)h->stats.bytes_read / GB * price_of(v, name));
 }
 
@@ -414,14 +419,18 @@ int status_metrics(struct status *st, struct buf *ret)
 		return r;
 	for (unsigned i = 0; i < st->v->n_stores; i++)
 		set_store_gauges(st->v, &s, i);
-	set_gauge("mangrove_degraded", "1 while a store is down or a copy is missing.", NULL, s.degraded);
+	set_gauge("mangrove_degraded", "1 while a store is down or a copy is missing.", NULL,
+		  s.degraded);
 	set_gauge("mangrove_journal_applied_slot", "The slot whose state this mount shows.", NULL,
 		  (double)s.commit.applied_slot);
-	set_gauge("mangrove_journal_pending_operations", "Operations that are not committed yet.", NULL,
-		  (double)s.commit.pending_operations);
-	set_gauge("mangrove_cache_bytes", "Bytes of pieces on disk.", NULL, (double)s.pieces.disk_bytes);
-	set_gauge("mangrove_cache_limit_bytes", "The most they may be.", NULL, (double)s.pieces.disk_limit);
-	set_gauge("mangrove_dirty_bytes", "Bytes written and not uploaded yet.", NULL, (double)s.data.dirty_bytes);
+	set_gauge("mangrove_journal_pending_operations", "Operations that are not committed yet.",
+		  NULL, (double)s.commit.pending_operations);
+	set_gauge("mangrove_cache_bytes", "Bytes of pieces on disk.", NULL,
+		  (double)s.pieces.disk_bytes);
+	set_gauge("mangrove_cache_limit_bytes", "The most they may be.", NULL,
+		  (double)s.pieces.disk_limit);
+	set_gauge("mangrove_dirty_bytes", "Bytes written and not uploaded yet.", NULL,
+		  (double)s.data.dirty_bytes);
 	set_gauge("mangrove_files", "Files in the volume.", NULL, (double)s.files);
 	set_gauge("mangrove_bytes", "Bytes of all files.", NULL, (double)s.bytes);
 	program_errors();

@@ -7,9 +7,9 @@
 #include "base/codec.h"
 
 /*
- * "mangrsup", be16 version, be32 length of the clear part, the clear part, BLAKE2b-256 of all before,
- * and a sealed object of type super whose id is the volume's and whose plaintext begins with that hash.
- * Magic, version and length stand at the same place in every version.
+ * "mangrsup", be16 version, be32 length of the clear part, the clear part, BLAKE2b-256 of all
+ * before, and a sealed object of type super whose id is the volume's and whose plaintext begins
+ * with that hash. Magic, version and length stand at the same place in every version.
  */
 #define SUPER_VERSION 1u
 #define HEAD_SIZE 14u
@@ -107,7 +107,8 @@ static int encode_front(const struct super *s, struct buf *ret, uint8_t ret_hash
 
 int super_encode(const struct super *s, struct sealer *sealer, unsigned self, struct blob **ret)
 {
-	_cleanup_buf_ struct buf object = BUF_INIT(SUPER_SIZE_MAX), plain = BUF_INIT(SUPER_SIZE_MAX);
+	_cleanup_buf_ struct buf object = BUF_INIT(SUPER_SIZE_MAX),
+				 plain = BUF_INIT(SUPER_SIZE_MAX);
 	_cleanup_(blob_unrefp) struct blob *sealed = NULL;
 	uint8_t hash[HASH_SIZE];
 	int r = encode_front(s, &object, hash);

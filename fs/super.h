@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The superblock, `volume.<slot>` in each store: a copy of the journal's truth as of that slot, enough to
- * unwrap the keys and to find the other stores. Created once, never overwritten.
+ * The superblock, `volume.<slot>` in each store: a copy of the journal's truth as of that slot,
+ * enough to unwrap the keys and to find the other stores. Created once, never overwritten.
  *
- * (U1) The clear part holds what is needed before the key is known. Its checksum tells damage; its truth is proved
- *      by the sealed part, which holds the hash of the clear one.
+ * (U1) The clear part holds what is needed before the key is known. Its checksum tells
+ *      damage; its truth is proved by the sealed part, which holds the hash of the clear one.
  * (U2) Each store's copy says which store it is for.
  */
 #include "base/blob.h"
@@ -53,10 +53,13 @@ DEFINE_CLEANUP(struct super *, super_free)
 /* "volume.0000000000000000" */
 void super_object_name(uint64_t slot, char ret[SUPER_NAME_SIZE]);
 /* The copy for store `self`. The sealer has the volume's key. 0, -ENOMEM, -EIO. */
-must_check int super_encode(const struct super *s, struct sealer *sealer, unsigned self, struct blob **ret);
+must_check int super_encode(const struct super *s, struct sealer *sealer, unsigned self,
+			    struct blob **ret);
 /* The clear part. 0, SUPER_DAMAGED, SUPER_NEW_FORMAT, -ENOMEM. */
 must_check int super_parse(struct span object, struct super **ret);
-/* Tries the secret at the slots of its kind (files and commands are one kind; KEY_NONE: all). 0 with a sealer that has the keys; SUPER_*; -ENOMEM. */
-must_check int super_unlock(const struct super *s, enum key_type type, const struct secret *secret, struct sealer **ret);
+/* Tries the secret at the slots of its kind (files and commands are one kind; KEY_NONE: all). 0
+ * with a sealer that has the keys; SUPER_*; -ENOMEM. */
+must_check int super_unlock(const struct super *s, enum key_type type, const struct secret *secret,
+			    struct sealer **ret);
 /* The sealed part of the same object. 0, SUPER_DAMAGED, SUPER_NEW_FORMAT, -ENOMEM. */
 must_check int super_open(struct super *s, struct sealer *sealer, struct span object);

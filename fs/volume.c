@@ -7,9 +7,9 @@
 #include "base/log.h"
 #include "base/text.h"
 
-#define ASK_NS (15 * NS_PER_S)     /* for a superblock */
-#define LATE_NS (15 * NS_PER_S)    /* at the end, for copies beyond the acknowledged ones */
-#define BOOT_NS (300 * NS_PER_S)   /* to follow the journal to its tip */
+#define ASK_NS (15 * NS_PER_S)	 /* for a superblock */
+#define LATE_NS (15 * NS_PER_S)	 /* at the end, for copies beyond the acknowledged ones */
+#define BOOT_NS (300 * NS_PER_S) /* to follow the journal to its tip */
 
 /* The commit task's events go to whoever serves the kernel just now. */
 static const struct volume_hooks *hooks(struct volume *v)
@@ -27,7 +27,8 @@ static void on_applied(const struct op *op, const struct result *res, void *arg)
 		h->events.applied(op, res, h->events.arg);
 }
 
-static void on_lost(const struct op *op, const struct result *said, const struct result *now, void *arg)
+static void on_lost(const struct op *op, const struct result *said, const struct result *now,
+		    void *arg)
 {
 	const struct volume_hooks *h = hooks(arg);
 
@@ -111,9 +112,11 @@ static int open_stores(struct volume *v, char *err, size_t err_size)
 		return r;
 	take_identity(v, chosen->super);
 	r = volume_unlock(chosen->super, &key, &v->sealer, err, err_size);
-	/* The name of the folder: the configuration's, or (for bare URLs) the id until the name is known. */
+	/* The name of the folder: the configuration's, or (for bare URLs) the id until the name
+	 * is known. */
 	if (!r)
-		r = (v->name = strdup(v->config->name ? v->config->name : v->id_text)) ? 0 : -ENOMEM;
+		r = (v->name = strdup(v->config->name ? v->config->name : v->id_text)) ? 0 :
+											 -ENOMEM;
 	if (!r)
 		r = volume_local_open(v, err, err_size);
 	if (!r)
@@ -164,7 +167,8 @@ static int open_commit(struct volume *v, char *err, size_t err_size)
 static int open_pieces(struct volume *v, char *err, size_t err_size)
 {
 	_cleanup_free_ char *dir = NULL;
-	struct pieces_options o = { .disk_bytes = v->cache_bytes, .memory_bytes = v->memory_bytes / 5 };
+	struct pieces_options o = { .disk_bytes = v->cache_bytes,
+				    .memory_bytes = v->memory_bytes / 5 };
 	int r;
 
 	if (asprintf(&dir, "%s/pieces", v->cache_dir) < 0)
@@ -198,7 +202,9 @@ static void on_bad(const struct chunk_seal *seal, unsigned store, void *arg)
 
 static int open_repair(struct volume *v)
 {
-	const struct repair_options o = { .replicas = v->replicas, .sealer = v->sealer, .commit = v->commit };
+	const struct repair_options o = { .replicas = v->replicas,
+					  .sealer = v->sealer,
+					  .commit = v->commit };
 	int r = repair_new(&o, &v->repair);
 
 	if (!r)
@@ -228,8 +234,8 @@ static int open_all(struct volume *v, char *err, size_t err_size)
 	return r;
 }
 
-int volume_open(struct config *takes_cfg, const struct mount_options *o, struct volume **ret, char *err,
-		size_t err_size)
+int volume_open(struct config *takes_cfg, const struct mount_options *o, struct volume **ret,
+		char *err, size_t err_size)
 {
 	struct volume *v = calloc(1, sizeof(*v));
 	int r;
@@ -267,10 +273,12 @@ int volume_close(struct volume *v, uint64_t deadline_ns)
 {
 	int r = volume_sync(v, false, deadline_ns), stopped;
 
-	/* Copies still on their way get a while; those that fail become deficits, which commit_stop commits. */
+	/* Copies still on their way get a while; those that fail become deficits, which
+	 * commit_stop commits. */
 	replicas_drain(v->replicas, MIN(deadline_ns, clock_now() + LATE_NS));
 	if (!r && !v->options->read_only)
-		r = data_flush_all(v->data, deadline_ns); /* submits what the stores have reported since */
+		r = data_flush_all(v->data,
+				   deadline_ns); /* submits what the stores have reported since */
 	stopped = commit_stop(v->commit, deadline_ns);
 	volume_free(v);
 	return r ? r : stopped;

@@ -4,7 +4,8 @@
  * A volume that is open on this machine: the tower of its parts, from the stores up to the
  * committed namespace. volume_open() builds it from below, volume_close() takes it down from above.
  *
- * (V1) Store i of the journal's rows is store i of `replicas`, whatever the order of the configuration.
+ * (V1) Store i of the journal's rows is store i of `replicas`, whatever the order of the
+ *      configuration.
  * (V2) Nothing here changes after volume_open() but through the parts' own functions and the hooks.
  */
 #include "backends/replicas.h"
@@ -61,12 +62,14 @@ struct volume {
 };
 
 /*
- * Opens a volume for a mount: stores, superblock, keys, namespace, journal, commit, pieces, data. Works with a minority of
- * the stores away. Takes cfg (also on failure); o is borrowed. 0; negative errno with one sentence for people in err.
+ * Opens a volume for a mount: stores, superblock, keys, namespace, journal, commit, pieces,
+ * data. Works with a minority of the stores away. Takes cfg (also on failure); o is borrowed. 0;
+ * negative errno with one sentence for people in err.
  */
-must_check int volume_open(struct config *takes_cfg, const struct mount_options *o, struct volume **ret, char *err,
-			   size_t err_size);
-/* Flushes, commits, unmounts from the journal, takes the tower down. 0; -EIO, -ETIMEDOUT: something is left unsaved. */
+must_check int volume_open(struct config *takes_cfg, const struct mount_options *o,
+			   struct volume **ret, char *err, size_t err_size);
+/* Flushes, commits, unmounts from the journal, takes the tower down. 0; -EIO, -ETIMEDOUT:
+ * something is left unsaved. */
 int volume_close(struct volume *v, uint64_t deadline_ns);
 /* Takes it down as it is. */
 struct volume *volume_free(struct volume *v);
@@ -76,7 +79,8 @@ DEFINE_CLEANUP(struct volume *, volume_free)
 void volume_hooks_set(struct volume *v, const struct volume_hooks *h);
 /* Why the mount turned read-only; "" while it has not. */
 void volume_stopped(struct volume *v, char *ret, size_t size);
-/* Writes back everything: dirty data, then every operation. `all`: waits for late copies at every store, too. 0 or -errno. */
+/* Writes back everything: dirty data, then every operation. `all`: waits for late copies at
+ * every store, too. 0 or -errno. */
 int volume_sync(struct volume *v, bool all, uint64_t deadline_ns);
 
 struct format_options {
@@ -86,9 +90,10 @@ struct format_options {
 	uint32_t root_uid, root_gid, root_mode;
 };
 /*
- * Creates a volume at the stores of the configuration: checks every store, refuses a place that holds one already, writes slot 0 and
- * the superblocks. *ret_recovery: the recovery key as text, to be shown once (secret_free). 0; negative errno with a sentence in err: -EEXIST
- * (there is a volume), -EACCES, -EIO, ...
+ * Creates a volume at the stores of the configuration: checks every store, refuses a place that
+ * holds one already, writes slot 0 and the superblocks. *ret_recovery: the recovery key as text,
+ * to be shown once (secret_free). 0; negative errno with a sentence in err: -EEXIST (there is a
+ * volume), -EACCES, -EIO, ...
  */
-must_check int volume_format(const struct format_options *o, uint8_t ret_id[16], struct secret **ret_recovery, char *err,
-			     size_t err_size);
+must_check int volume_format(const struct format_options *o, uint8_t ret_id[16],
+			     struct secret **ret_recovery, char *err, size_t err_size);

@@ -54,10 +54,12 @@ static int check_store(struct birth *b, struct candidate *one)
 
 	if (r)
 		return *why ? say(r, b->err, b->err_size, "%s", why) :
-			      say(r, b->err, b->err_size, "store %s: %s", one->cfg->name, strerror(-r));
+			      say(r, b->err, b->err_size, "store %s: %s", one->cfg->name,
+				  strerror(-r));
 	if (skew_s > CLOCK_SKEW_MAX_S || skew_s < -CLOCK_SKEW_MAX_S)
 		return say(-EINVAL, b->err, b->err_size,
-			   "store %s: its clock differs from this machine's by %" PRId64 " s; set the clock (timedatectl set-ntp true)",
+			   "store %s: its clock differs from this machine's by %" PRId64
+			   " s; set the clock (timedatectl set-ntp true)",
 			   one->cfg->name, skew_s);
 	return 0;
 }
@@ -69,12 +71,13 @@ static int check_empty(struct birth *b, struct candidate *one)
 	if (one->result == STORE_MISSING)
 		return 0;
 	if (one->result)
-		return say(one->result < 0 ? one->result : -EIO, b->err, b->err_size, "store %s: %s",
-			   one->cfg->name, one->call->detail);
+		return say(one->result < 0 ? one->result : -EIO, b->err, b->err_size,
+			   "store %s: %s", one->cfg->name, one->call->detail);
 	if (one->super)
 		hex_encode(span_of(one->super->volume_id, 16), id);
-	return say(-EEXIST, b->err, b->err_size, "store %s already holds a volume%s%s (%s); nothing was changed",
-		   one->cfg->name, *id ? " " : "", id, one->store->url);
+	return say(-EEXIST, b->err, b->err_size,
+		   "store %s already holds a volume%s%s (%s); nothing was changed", one->cfg->name,
+		   *id ? " " : "", id, one->store->url);
 }
 
 static int check_places(struct birth *b)
@@ -94,8 +97,8 @@ static int add_slot(struct birth *b, enum key_type type, const struct secret *se
 {
 	const struct kdf_options kdf = { b->o->kdf_memory, b->o->kdf_passes };
 	struct super *s = b->super;
-	int r = key_slot_wrap(s->volume_id, 1, b->volume_key, (uint8_t)s->n_slots, type, secret, &kdf,
-			      &s->slots[s->n_slots]);
+	int r = key_slot_wrap(s->volume_id, 1, b->volume_key, (uint8_t)s->n_slots, type, secret,
+			      &kdf, &s->slots[s->n_slots]);
 
 	if (r == KEY_WEAK)
 		return say(-EINVAL, b->err, b->err_size,
@@ -263,8 +266,9 @@ static int win_slot_0(struct birth *b)
 	if (!r)
 		r = journal_propose(b->journal, rec, clock_now() + CREATE_NS, &other);
 	if (r == JOURNAL_LOST || r == JOURNAL_CONFLICT)
-		return say(-EEXIST, b->err, b->err_size,
-			   "another format was here first (its journal has begun); use an empty prefix");
+		return say(
+			-EEXIST, b->err, b->err_size,
+			"another format was here first (its journal has begun); use an empty prefix");
 	if (r)
 		return say(r < 0 ? r : -EIO, b->err, b->err_size, "the journal's first slot: %s",
 			   r < 0 ? strerror(-r) : "undecided; try again");
@@ -288,19 +292,21 @@ static int write_super(struct birth *b, unsigned i)
 	for (int attempt = 0; attempt < 4; attempt++) {
 		store_call_unrefp(&call);
 		r = store_put_wait(store, &req, &call);
-		/* "Exists" after an unknown one is our own: slot 0 is ours, nobody else writes here. */
+		/* "Exists" after an unknown one is our own: slot 0 is ours, nobody else writes
+		 * here. */
 		if (!r || r == STORE_EXISTS)
 			return 0;
 		if (r != STORE_UNKNOWN && r != -EAGAIN)
 			break;
 		sleep_for(NS_PER_S / 4 << attempt);
 	}
-	return say(r < 0 ? r : -EIO, b->err, b->err_size, "store %s: the superblock was not written: %s",
-		   store->name, call && *call->detail ? call->detail : "no answer");
+	return say(r < 0 ? r : -EIO, b->err, b->err_size,
+		   "store %s: the superblock was not written: %s", store->name,
+		   call && *call->detail ? call->detail : "no answer");
 }
 
-int volume_format(const struct format_options *o, uint8_t ret_id[16], struct secret **ret_recovery, char *err,
-		  size_t err_size)
+int volume_format(const struct format_options *o, uint8_t ret_id[16], struct secret **ret_recovery,
+		  char *err, size_t err_size)
 {
 	_cleanup_(birth_release) struct birth b = { .o = o, .err = err, .err_size = err_size };
 	int r;
@@ -318,7 +324,8 @@ int volume_format(const struct format_options *o, uint8_t ret_id[16], struct sec
 	for (unsigned i = 0; !r && i < b.stores.n; i++)
 		r = write_super(&b, i);
 	if (r && !*err)
-		return say(r, err, err_size, "cannot create the volume: %s", strerror(r < 0 ? -r : EIO));
+		return say(r, err, err_size, "cannot create the volume: %s",
+			   strerror(r < 0 ? -r : EIO));
 	if (r)
 		return r;
 	memcpy(ret_id, b.super->volume_id, 16);

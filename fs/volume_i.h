@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What the files of volume_*.c share: the way from a configuration to stores, keys and this machine's folders. */
+/* What the files of volume_*.c share: the way from a configuration to stores, keys and this
+ * machine's folders. */
 #include "fs/super.h"
 #include "fs/volume.h"
 
@@ -26,20 +27,25 @@ struct candidates {
 };
 void candidates_release(struct candidates *c);
 /* Opens every store of the configuration. */
-must_check int candidates_open(struct candidates *c, const struct config *cfg, char *err, size_t err_size);
-/* Asks all for a superblock; answers when all have answered or it has enough and the slow ones had their time. */
+must_check int candidates_open(struct candidates *c, const struct config *cfg, char *err,
+			       size_t err_size);
+/* Asks all for a superblock; answers when all have answered or it has enough and the slow ones
+ * had their time. */
 must_check int candidates_ask(struct candidates *c, uint64_t slot, uint64_t deadline_ns);
 /* The newest whole superblock, compared with the others and the configuration. Borrowed. */
-must_check int candidates_choose(struct candidates *c, const struct config *cfg, struct candidate **ret, char *err,
-				 size_t err_size);
+must_check int candidates_choose(struct candidates *c, const struct config *cfg,
+				 struct candidate **ret, char *err, size_t err_size);
 /*
- * Opens the sealed parts and puts every store where the volume's list has it; stores that the configuration does not name are
- * opened by the list's URL. Fills v->replicas and what goes with it. *ret: the newest superblock, opened; borrowed.
+ * Opens the sealed parts and puts every store where the volume's list has it; stores that the
+ * configuration does not name are opened by the list's URL. Fills v->replicas and what goes with
+ * it. *ret: the newest superblock, opened; borrowed.
  */
-must_check int candidates_place(struct candidates *c, struct volume *v, const struct super **ret, char *err, size_t err_size);
+must_check int candidates_place(struct candidates *c, struct volume *v, const struct super **ret,
+				char *err, size_t err_size);
 
 /* The secret and with it the volume's keys. */
-must_check int volume_unlock(const struct super *s, const struct key_source *src, struct sealer **ret, char *err, size_t err_size);
+must_check int volume_unlock(const struct super *s, const struct key_source *src,
+			     struct sealer **ret, char *err, size_t err_size);
 
 /* The cache folder: chosen, made, found fit, locked; and the shares of disk and memory. */
 must_check int volume_local_open(struct volume *v, char *err, size_t err_size);

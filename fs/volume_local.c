@@ -31,7 +31,8 @@ static char *default_folder(const char *name)
 	else if (xdg && *xdg == '/')
 		r = asprintf(&path, "%s/mangrove/%s", xdg, name);
 	else
-		r = asprintf(&path, "%s/.cache/mangrove/%s", home && *home == '/' ? home : "/tmp", name);
+		r = asprintf(&path, "%s/.cache/mangrove/%s", home && *home == '/' ? home : "/tmp",
+			     name);
 	return r < 0 ? NULL : path;
 }
 
@@ -67,12 +68,13 @@ static int check_fit(const struct volume *v, char *err, size_t err_size)
 	if (statfs(dir, &fs))
 		return say(-errno, err, err_size, "cache folder %s: %s", dir, strerror(errno));
 	if (fs.f_type == FUSE_MAGIC || fs.f_type == NFS_MAGIC)
-		return say(-EINVAL, err, err_size,
-			   "cache folder %s is on a network or FUSE filesystem; set cache_dir to a local disk",
-			   dir);
+		return say(
+			-EINVAL, err, err_size,
+			"cache folder %s is on a network or FUSE filesystem; set cache_dir to a local disk",
+			dir);
 	if (v->options->dir && lies_below(dir, v->options->dir))
-		return say(-EINVAL, err, err_size, "cache folder %s lies below the mount point %s", dir,
-			   v->options->dir);
+		return say(-EINVAL, err, err_size, "cache folder %s lies below the mount point %s",
+			   dir, v->options->dir);
 	return 0;
 }
 
@@ -85,11 +87,13 @@ static int lock_folder(struct volume *v, char *err, size_t err_size)
 		return fail(-ENOMEM);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0)
-		return say(-errno, err, err_size, "cache folder %s: %s", v->cache_dir, strerror(errno));
+		return say(-errno, err, err_size, "cache folder %s: %s", v->cache_dir,
+			   strerror(errno));
 	if (flock(fd, LOCK_EX | LOCK_NB))
-		return say(-EBUSY, err, err_size,
-			   "cache folder %s is in use by another mount; give this one its own with -o cache_dir=",
-			   v->cache_dir);
+		return say(
+			-EBUSY, err, err_size,
+			"cache folder %s is in use by another mount; give this one its own with -o cache_dir=",
+			v->cache_dir);
 	v->cache_lock_fd = take_fd(&fd);
 	return 0;
 }
@@ -149,7 +153,9 @@ static int choose_folder(struct volume *v, char *err, size_t err_size)
 	if (r)
 		return say(r, err, err_size, "cache folder %s: %s", path, strerror(-r));
 	v->cache_dir = realpath(path, NULL);
-	return v->cache_dir ? 0 : say(-errno, err, err_size, "cache folder %s: %s", path, strerror(errno));
+	return v->cache_dir ?
+		       0 :
+		       say(-errno, err, err_size, "cache folder %s: %s", path, strerror(errno));
 }
 
 int volume_local_open(struct volume *v, char *err, size_t err_size)
@@ -164,9 +170,10 @@ int volume_local_open(struct volume *v, char *err, size_t err_size)
 	if (r)
 		return r;
 	if (cache_size_parse(size ? size : CACHE_SHARE_DEFAULT, v->cache_dir, &v->cache_bytes))
-		return say(-EINVAL, err, err_size,
-			   "cache size %s: expected a size such as 200G, or a share of the disk such as 80%%",
-			   size);
+		return say(
+			-EINVAL, err, err_size,
+			"cache size %s: expected a size such as 200G, or a share of the disk such as 80%%",
+			size);
 	v->memory_bytes = memory_budget(v);
 	return 0;
 }
@@ -185,7 +192,8 @@ static bool belongs(const struct volume *v, struct kv *kv)
 
 int volume_namespace_open(struct volume *v, char *err, size_t err_size)
 {
-	const struct kv_options opts = { .cache_bytes = v->memory_bytes / 10, .compact_on_deletion = true };
+	const struct kv_options opts = { .cache_bytes = v->memory_bytes / 10,
+					 .compact_on_deletion = true };
 	_cleanup_free_ char *dir = NULL;
 	int r;
 

@@ -109,21 +109,23 @@ static int explain_nothing(const struct candidates *c, char *err, size_t err_siz
 		const struct candidate *one = &c->all[i];
 
 		if (!one->result && one->verdict == SUPER_NEW_FORMAT)
-			return say(-EPROTO, err, err_size,
-				   "store %s: the volume was written by a newer mangrove than %s; upgrade this machine",
-				   one->cfg->name, MANGROVE_VERSION);
+			return say(
+				-EPROTO, err, err_size,
+				"store %s: the volume was written by a newer mangrove than %s; upgrade this machine",
+				one->cfg->name, MANGROVE_VERSION);
 		if (!one->result)
-			return say(-EBADMSG, err, err_size,
-				   "store %s: damaged superblock (%s), and no other store has a good one",
-				   one->cfg->name, one->store->url);
+			return say(
+				-EBADMSG, err, err_size,
+				"store %s: damaged superblock (%s), and no other store has a good one",
+				one->cfg->name, one->store->url);
 		if (one->result == STORE_MISSING)
 			missing++;
 		else if (!failed)
 			failed = one;
 	}
 	if (failed)
-		return say(failed->result < 0 ? failed->result : -EIO, err, err_size, "store %s: %s (%s)%s",
-			   failed->cfg->name,
+		return say(failed->result < 0 ? failed->result : -EIO, err, err_size,
+			   "store %s: %s (%s)%s", failed->cfg->name,
 			   *failed->call->detail ? failed->call->detail :
 			   failed->result < 0	 ? strerror(-failed->result) :
 						   "it does not answer",
@@ -132,14 +134,14 @@ static int explain_nothing(const struct candidates *c, char *err, size_t err_siz
 		   c->all[0].store->url, c->n > 1 ? " and the other stores" : "");
 }
 
-static int refuse_other(const struct candidate *one, const uint8_t found[16], const char *expected_of,
-			char *err, size_t err_size)
+static int refuse_other(const struct candidate *one, const uint8_t found[16],
+			const char *expected_of, char *err, size_t err_size)
 {
 	char id[33];
 
 	hex_encode(span_of(found, 16), id);
-	return say(-EINVAL, err, err_size, "store %s: another volume (%s) is at %s than %s", one->cfg->name,
-		   id, one->store->url, expected_of);
+	return say(-EINVAL, err, err_size, "store %s: another volume (%s) is at %s than %s",
+		   one->cfg->name, id, one->store->url, expected_of);
 }
 
 static void tell_damaged(const struct candidates *c)
@@ -148,15 +150,16 @@ static void tell_damaged(const struct candidates *c)
 		if (!c->all[i].result && !c->all[i].super)
 			log_error("super", "damaged superblock", "store=%s", c->all[i].cfg->name);
 		else if (c->all[i].result == STORE_MISSING)
-			log_error("super", "a store of this volume holds no superblock; was it emptied?",
+			log_error("super",
+				  "a store of this volume holds no superblock; was it emptied?",
 				  "store=%s", c->all[i].cfg->name);
 		else if (c->all[i].result)
 			log_warn("super", "a store does not answer", "store=%s detail=\"%s\"",
 				 c->all[i].cfg->name, c->all[i].call->detail);
 }
 
-int candidates_choose(struct candidates *c, const struct config *cfg, struct candidate **ret, char *err,
-		      size_t err_size)
+int candidates_choose(struct candidates *c, const struct config *cfg, struct candidate **ret,
+		      char *err, size_t err_size)
 {
 	struct candidate *best = NULL;
 
@@ -166,10 +169,11 @@ int candidates_choose(struct candidates *c, const struct config *cfg, struct can
 		if (!one->super)
 			continue;
 		if (cfg->has_id && memcmp(one->super->volume_id, cfg->id, 16))
-			return refuse_other(one, one->super->volume_id, "the configuration names", err,
-					    err_size);
+			return refuse_other(one, one->super->volume_id, "the configuration names",
+					    err, err_size);
 		if (best && memcmp(one->super->volume_id, best->super->volume_id, 16))
-			return refuse_other(one, one->super->volume_id, best->cfg->name, err, err_size);
+			return refuse_other(one, one->super->volume_id, best->cfg->name, err,
+					    err_size);
 		if (!best || one->super->slot > best->super->slot)
 			best = one;
 	}
@@ -180,8 +184,8 @@ int candidates_choose(struct candidates *c, const struct config *cfg, struct can
 	return 0;
 }
 
-int volume_unlock(const struct super *s, const struct key_source *src, struct sealer **ret, char *err,
-		  size_t err_size)
+int volume_unlock(const struct super *s, const struct key_source *src, struct sealer **ret,
+		  char *err, size_t err_size)
 {
 	_cleanup_(secret_freep) struct secret *secret = NULL;
 	int r = key_source_read(src, &secret, err, err_size);
@@ -193,11 +197,13 @@ int volume_unlock(const struct super *s, const struct key_source *src, struct se
 		return say(-EACCES, err, err_size, "wrong key: the %s %s does not open this volume",
 			   key_type_name(src->type), src->where);
 	if (r == SUPER_WEAK)
-		return say(-EACCES, err, err_size,
-			   "weak KDF parameters: the superblock asks for less than %llu MiB and %u passes; somebody may have changed it",
-			   KDF_MEMORY_MIN / MiB, KDF_PASSES_MIN);
+		return say(
+			-EACCES, err, err_size,
+			"weak KDF parameters: the superblock asks for less than %llu MiB and %u passes; somebody may have changed it",
+			KDF_MEMORY_MIN / MiB, KDF_PASSES_MIN);
 	if (r == SUPER_DAMAGED)
-		return say(-EBADMSG, err, err_size, "damaged superblock: its key slot does not open");
+		return say(-EBADMSG, err, err_size,
+			   "damaged superblock: its key slot does not open");
 	return r;
 }
 
@@ -222,7 +228,8 @@ static int open_sealed(struct candidates *c, struct volume *v, const struct supe
 		}
 	}
 	if (!*ret)
-		return say(-EBADMSG, err, err_size, "damaged superblock at every store that answers");
+		return say(-EBADMSG, err, err_size,
+			   "damaged superblock at every store that answers");
 	return 0;
 }
 
@@ -243,8 +250,8 @@ static int by_url(const struct super *s, const char *url)
 }
 
 /*
- * Which of the volume's stores is it? Its own superblock says it; where there is none, the name that a person gave it, and its
- * URL. -1: none.
+ * Which of the volume's stores is it? Its own superblock says it; where there is none, the name
+ * that a person gave it, and its URL. -1: none.
  */
 static int number_of(const struct candidate *one, const struct super *s, bool named)
 {
@@ -258,27 +265,29 @@ static int number_of(const struct candidate *one, const struct super *s, bool na
 	return named ? by_url(s, one->cfg->url) : by_name(s, one->cfg->name);
 }
 
-static int assign(struct candidates *c, const struct super *s, bool named, struct candidate *ret[SUPER_STORES_MAX],
-		  char *err, size_t err_size)
+static int assign(struct candidates *c, const struct super *s, bool named,
+		  struct candidate *ret[SUPER_STORES_MAX], char *err, size_t err_size)
 {
 	for (size_t i = 0; i < c->n; i++) {
 		struct candidate *one = &c->all[i];
 		int at = number_of(one, s, named);
 
 		if (at < 0 || at >= (int)s->n_stores)
-			return say(-EINVAL, err, err_size, "store %s (%s) is not one of this volume's",
-				   one->cfg->name, one->store->url);
-		if (ret[at])
 			return say(-EINVAL, err, err_size,
-				   "stores %s and %s hold the same replica; one is a copy of the other",
-				   ret[at]->cfg->name, one->cfg->name);
+				   "store %s (%s) is not one of this volume's", one->cfg->name,
+				   one->store->url);
+		if (ret[at])
+			return say(
+				-EINVAL, err, err_size,
+				"stores %s and %s hold the same replica; one is a copy of the other",
+				ret[at]->cfg->name, one->cfg->name);
 		ret[at] = one;
 	}
 	return 0;
 }
 
-static int check_rollback(const struct candidate *one, const struct volume *v, const struct super_store *st,
-			  char *err, size_t err_size)
+static int check_rollback(const struct candidate *one, const struct volume *v,
+			  const struct super_store *st, char *err, size_t err_size)
 {
 	_cleanup_free_ char *file = NULL;
 	const struct super *s = one->super;
@@ -286,16 +295,17 @@ static int check_rollback(const struct candidate *one, const struct volume *v, c
 	if (asprintf(&file, "%s/seen", v->cache_dir) < 0)
 		return fail(-ENOMEM);
 	if (!v->options->accept_rollback && seen_check(file, st->id, s->slot, s->hash))
-		return say(-ESTALE, err, err_size,
-			   "store %s shows an older superblock than this machine has seen there (rollback); if it was restored on purpose, mount with -o accept_rollback",
-			   one->cfg->name);
+		return say(
+			-ESTALE, err, err_size,
+			"store %s shows an older superblock than this machine has seen there (rollback); if it was restored on purpose, mount with -o accept_rollback",
+			one->cfg->name);
 	seen_note(file, st->id, s->slot, s->hash);
 	return 0;
 }
 
 /* Number `at` of the volume: the configured store, or one that the superblock alone knows. */
-static int add_replica(struct volume *v, struct candidate *one, const struct super_store *st, bool rename,
-		       char *err, size_t err_size)
+static int add_replica(struct volume *v, struct candidate *one, const struct super_store *st,
+		       bool rename, char *err, size_t err_size)
 {
 	const struct config_store by_list = { .name = st->name, .url = st->url };
 	struct replica_options ro = { .read_price = one ? one->cfg->read_price : 0 };

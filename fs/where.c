@@ -16,7 +16,9 @@ static int walk_path(struct view *view, const char *path, struct inode_view *at,
 		uint32_t type;
 
 		if (len) {
-			r = S_ISDIR(at->row.mode) ? ns_lookup(view, ino, span_of(path, len), &ino, &type) : -ENOTDIR;
+			r = S_ISDIR(at->row.mode) ?
+				    ns_lookup(view, ino, span_of(path, len), &ino, &type) :
+				    -ENOTDIR;
 			if (!r) {
 				buf_release(&at->bytes); /* of the one before */
 				r = ns_inode(view, ino, at);
@@ -64,7 +66,10 @@ int status_where(struct status *s, const char *path, struct buf *ret)
 	if (root) {
 		json_set_str(root, "path", path);
 		json_set_uint(root, "inode", ino);
-		json_set_str(root, "type", S_ISREG(at.row.mode) ? "file" : S_ISDIR(at.row.mode) ? "directory" : "other");
+		json_set_str(root, "type",
+			     S_ISREG(at.row.mode) ? "file" :
+			     S_ISDIR(at.row.mode) ? "directory" :
+						    "other");
 		json_set_uint(root, "size", at.row.size);
 		json_set_uint(root, "chunks", fr.chunks);
 		json_set_uint(root, "inline_bytes", fr.inline_bytes);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Options and words of a command line: --name=value, --name value, -x value, -xyz, and -- before plain words. */
+/* Options and words of a command line: --name=value, --name value, -x value, -xyz, and -- before
+ * plain words. */
 #include "base/defs.h"
 
 #define WORDS_MAX 32
@@ -22,7 +23,8 @@ struct arg {
 };
 enum args_cond { ARGS_HELP = 1 };
 /*
- * Fills in what the table (ended by an entry of zeros) points to, and the words. All borrow from argv. 0; ARGS_HELP: --help
- * was asked for; -EINVAL after a line on stderr.
+ * Fills in what the table (ended by an entry of zeros) points to, and the words. All borrow from
+ * argv. 0; ARGS_HELP: --help was asked for; -EINVAL after a line on stderr.
  */
-must_check int args_parse(int argc, char **argv, const struct arg *table, struct text_list *ret_words);
+must_check int args_parse(int argc, char **argv, const struct arg *table,
+			  struct text_list *ret_words);

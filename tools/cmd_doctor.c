@@ -30,7 +30,8 @@ struct doctor {
 	enum verdict worst;
 };
 
-static void tell(struct doctor *d, enum verdict v, const char *what, const char *fmt, ...) printf_like(4, 5);
+static void tell(struct doctor *d, enum verdict v, const char *what, const char *fmt, ...)
+	printf_like(4, 5);
 static void tell(struct doctor *d, enum verdict v, const char *what, const char *fmt, ...)
 {
 	static const char *const words[] = { "ok", "advice", "problem" };
@@ -60,18 +61,21 @@ static void check_fuse(struct doctor *d)
 	if (fd >= 0)
 		tell(d, GOOD, "fuse", "/dev/fuse opens");
 	else if (errno == ENOENT)
-		tell(d, BAD, "fuse", "/dev/fuse is missing: load the module (modprobe fuse), or give the container the device");
+		tell(d, BAD, "fuse",
+		     "/dev/fuse is missing: load the module (modprobe fuse), or give the container the device");
 	else
 		tell(d, BAD, "fuse", "/dev/fuse: %s", strerror(errno));
 	if (geteuid() && access("/usr/bin/fusermount3", X_OK) && access("/bin/fusermount3", X_OK))
-		tell(d, BAD, "fusermount3", "not found: apt install fuse3 (needed to mount without being root)");
+		tell(d, BAD, "fusermount3",
+		     "not found: apt install fuse3 (needed to mount without being root)");
 }
 
 static void check_clock(struct doctor *d)
 {
 	/* 2024: a machine without a battery wakes up in 1970, and every signature is refused. */
 	if (clock_wall() / NS_PER_S < 1704067200)
-		tell(d, BAD, "clock", "the machine's clock is years behind: timedatectl set-ntp true");
+		tell(d, BAD, "clock",
+		     "the machine's clock is years behind: timedatectl set-ntp true");
 }
 
 static void check_key(struct doctor *d, const struct config *cfg)
@@ -81,7 +85,8 @@ static void check_key(struct doctor *d, const struct config *cfg)
 	char err[512];
 
 	if (src.type == KEY_NONE)
-		tell(d, ADVICE, "key", "the configuration names none; give it at each mount (-o key_file=...)");
+		tell(d, ADVICE, "key",
+		     "the configuration names none; give it at each mount (-o key_file=...)");
 	else if (key_source_read(&src, &s, err, sizeof(err)))
 		tell(d, BAD, "key", "%s", err);
 	else
@@ -108,7 +113,8 @@ static void check_cache(struct doctor *d, const struct config *cfg)
 	}
 	size_format((uint64_t)st.f_bavail * st.f_frsize, left);
 	if ((uint64_t)st.f_bavail * st.f_frsize < DISK_LOW)
-		tell(d, ADVICE, "cache", "only %s free at %s; choose a larger disk with [cache] dir", left, dir);
+		tell(d, ADVICE, "cache",
+		     "only %s free at %s; choose a larger disk with [cache] dir", left, dir);
 	else
 		tell(d, GOOD, "cache", "%s free at %s", left, dir);
 }
@@ -127,7 +133,8 @@ static void check_super(struct doctor *d, struct store *s, const char *what)
 	if (r == STORE_MISSING) {
 		tell(d, ADVICE, what, "no volume there yet");
 	} else if (r) {
-		tell(d, BAD, what, "the superblock cannot be read: %s", call ? call->detail : strerror(ENOMEM));
+		tell(d, BAD, what, "the superblock cannot be read: %s",
+		     call ? call->detail : strerror(ENOMEM));
 	} else if (super_parse(buf_span(&call->body), &super)) {
 		tell(d, BAD, what, "damaged superblock, or of a newer version");
 	} else {
@@ -154,12 +161,17 @@ static void check_store(struct doctor *d, const struct config_store *cfg, bool w
 		/* "store aws (URL): ..." says whose it is a second time */
 		bool twice = !strncmp(err, what, strlen(what)) && err[strlen(what)] == ' ';
 
-		tell(d, BAD, what, "%s", twice ? err + strlen(what) + 1 : *err ? err : strerror(-r));
+		tell(d, BAD, what, "%s",
+		     twice ? err + strlen(what) + 1 :
+		     *err  ? err :
+			     strerror(-r));
 		return;
 	}
 	if (skew_s > SKEW_WARN_S || skew_s < -SKEW_WARN_S)
 		tell(d, skew_s > SKEW_BAD_S || skew_s < -SKEW_BAD_S ? BAD : ADVICE, what,
-		     "its clock differs by %" PRId64 " s from this machine's: timedatectl set-ntp true", skew_s);
+		     "its clock differs by %" PRId64
+		     " s from this machine's: timedatectl set-ntp true",
+		     skew_s);
 	tell(d, GOOD, what, write ? "answers, refuses a second create, reads back" : "answers");
 	check_super(d, s, what);
 }
@@ -175,7 +187,8 @@ static void check_volume(struct doctor *d, const char *volume, const char *file,
 	}
 	tell(d, GOOD, "configuration", "%s", cfg->file ? cfg->file : "URLs");
 	if (cfg->n_stores == 2)
-		tell(d, ADVICE, "stores", "two stores: either one down stops writing; three are better");
+		tell(d, ADVICE, "stores",
+		     "two stores: either one down stops writing; three are better");
 	check_key(d, cfg);
 	check_cache(d, cfg);
 	for (size_t i = 0; i < cfg->n_stores; i++)

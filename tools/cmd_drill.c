@@ -58,7 +58,8 @@ static bool play(struct drill *d, uint64_t ns)
 			return false;
 		if (!d->detected_ns && !is_healthy(d))
 			d->detected_ns = clock_now();
-		ui_progress("%s: %s; errors seen by programs: %.0f", d->store, d->detected_ns ? "failing, noticed" : "failing",
+		ui_progress("%s: %s; errors seen by programs: %.0f", d->store,
+			    d->detected_ns ? "failing, noticed" : "failing",
 			    program_errors(d) - d->errors_before);
 	}
 	d->over_ns = clock_now();
@@ -70,7 +71,8 @@ static bool recover(struct drill *d)
 	do {
 		if (!look(d))
 			return false;
-		ui_progress("%s: recovering; %.0f copies missing", d->store, json_number(store_of(d), "deficit_chunks", 0));
+		ui_progress("%s: recovering; %.0f copies missing", d->store,
+			    json_number(store_of(d), "deficit_chunks", 0));
 		if (is_healthy(d) && json_number(store_of(d), "deficit_chunks", 0) <= 0)
 			d->recovered_ns = clock_now();
 	} while (!d->recovered_ns && clock_now() < d->over_ns + RECOVERY_NS);
@@ -106,9 +108,11 @@ static void report(const struct drill *d, bool json)
 	json_set_str(j, "store", d->store);
 	json_set_uint(j, "program_errors", (uint64_t)errors);
 	json_set_bool(j, "detected", d->detected_ns);
-	json_set_real(j, "detect_seconds", d->detected_ns ? (double)(d->detected_ns - d->begin_ns) / NS_PER_S : 0);
+	json_set_real(j, "detect_seconds",
+		      d->detected_ns ? (double)(d->detected_ns - d->begin_ns) / NS_PER_S : 0);
 	json_set_bool(j, "recovered", d->recovered_ns);
-	json_set_real(j, "recover_seconds", d->recovered_ns ? (double)(d->recovered_ns - d->over_ns) / NS_PER_S : 0);
+	json_set_real(j, "recover_seconds",
+		      d->recovered_ns ? (double)(d->recovered_ns - d->over_ns) / NS_PER_S : 0);
 	if (!json_write(j, 1, &text))
 		printf("%s\n", buf_str(&text));
 }

@@ -11,10 +11,11 @@
 /* The creation of a volume: everything that can be wrong is found before anything is written. */
 struct format {
 	const char *name, *file;
-	const char *mount_by; /* how to call it: by name where the configuration is in its usual place */
+	const char *
+		mount_by; /* how to call it: by name where the configuration is in its usual place */
 	struct config *cfg;
-	char *key_path;      /* the key file, absolute; or NULL */
-	bool key_created;    /* by us: removed again when the rest fails */
+	char *key_path;	  /* the key file, absolute; or NULL */
+	bool key_created; /* by us: removed again when the rest fails */
 	uint64_t kdf_memory, kdf_passes;
 	bool json;
 };
@@ -64,10 +65,12 @@ static int key_file(struct format *f, const char *given)
 	return r;
 }
 
-static int choose_key(struct format *f, const char *file, const char *passphrase, const char *command)
+static int choose_key(struct format *f, const char *file, const char *passphrase,
+		      const char *command)
 {
 	if (!!file + !!passphrase + !!command > 1) {
-		ui_error("only one of --key-file, --passphrase-file and --key-command may be given");
+		ui_error(
+			"only one of --key-file, --passphrase-file and --key-command may be given");
 		return -EINVAL;
 	}
 	if (passphrase)
@@ -103,7 +106,8 @@ static int copies(struct format *f, const char *text)
 	if (!text)
 		return 0;
 	if (uint_parse(text, &n) || n < 1 || n > CONFIG_STORES_MAX) {
-		ui_error("--acknowledge %s: expected a number from 1 to %d", text, CONFIG_STORES_MAX);
+		ui_error("--acknowledge %s: expected a number from 1 to %d", text,
+			 CONFIG_STORES_MAX);
 		return -EINVAL;
 	}
 	f->cfg->acknowledge = (unsigned)n;
@@ -139,11 +143,14 @@ static void print_json(const struct format *f, const char *id, const char *recov
 
 static void print_people(const struct format *f, const char *id, const char *recovery)
 {
-	printf("Created volume %s (%s) on %zu store%s.\n", f->name, id, f->cfg->n_stores, f->cfg->n_stores == 1 ? "" : "s");
+	printf("Created volume %s (%s) on %zu store%s.\n", f->name, id, f->cfg->n_stores,
+	       f->cfg->n_stores == 1 ? "" : "s");
 	printf("Configuration  %s\n", f->file);
 	if (f->key_path)
-		printf("Key file       %s%s\n", f->key_path, f->key_created ? " (new; keep a copy elsewhere)" : "");
-	printf("Recovery key, shown only now; it opens the volume when the key is lost:\n\n    %s\n\n", recovery);
+		printf("Key file       %s%s\n", f->key_path,
+		       f->key_created ? " (new; keep a copy elsewhere)" : "");
+	printf("Recovery key, shown only now; it opens the volume when the key is lost:\n\n    %s\n\n",
+	       recovery);
 	printf("Mount it:  mangrove mount %s DIR\n", f->mount_by);
 }
 
@@ -185,7 +192,8 @@ static int create(struct format *f)
 static int target_file(struct format *f, const char *given, struct buf *path)
 {
 	if (!config_name_ok(f->name)) {
-		ui_error("'%s' is no name for a volume: letters, digits, '-', '_' and '.' only", f->name);
+		ui_error("'%s' is no name for a volume: letters, digits, '-', '_' and '.' only",
+			 f->name);
 		return -EINVAL;
 	}
 	if (given ? buf_add_str(path, given) : config_path(f->name, path)) {
@@ -230,7 +238,9 @@ static int run_format(const struct command *c, int argc, char **argv)
 	f.cfg->cache_dir = cache_dir ? absolute(cache_dir) : NULL;
 	f.cfg->cache_size = cache_size ? strdup(cache_size) : NULL;
 	if (cache_size && cache_size_parse(cache_size, "/", &bytes)) {
-		ui_error("--cache-size %s: expected a size such as 200G, or a share of the disk such as 80%%", cache_size);
+		ui_error(
+			"--cache-size %s: expected a size such as 200G, or a share of the disk such as 80%%",
+			cache_size);
 		return EXIT_USAGE;
 	}
 	if (add_stores(&f, &stores) || copies(&f, ack) || kdf(&f, memory, passes))

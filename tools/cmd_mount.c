@@ -14,9 +14,9 @@
 #include "tools/mounts.h"
 
 /*
- * The daemon's life: check what can be checked at once, fork, open the volume, serve the kernel, close.
- * The parent waits at a pipe: one zero byte says that the mount answers; anything else is the sentence of what
- * went wrong; nothing at all, that the daemon died.
+ * The daemon's life: check what can be checked at once, fork, open the volume, serve the kernel,
+ * close. The parent waits at a pipe: one zero byte says that the mount answers; anything else is
+ * the sentence of what went wrong; nothing at all, that the daemon died.
  */
 #define CLOSE_NS (600 * NS_PER_S)
 #define SENTENCE_MAX 1024
@@ -42,7 +42,8 @@ static int check_mount_point(struct mount_options *o, const char *dir)
 	o->dir = mount_point_path(dir);
 	kind = o->dir ? mount_kind_at(o->dir) : MOUNT_NONE;
 	if (kind == MOUNT_STALE && mount_detach(o->dir, true)) {
-		ui_error("%s: a dead mount is there and cannot be taken away: %s", dir, strerror(errno));
+		ui_error("%s: a dead mount is there and cannot be taken away: %s", dir,
+			 strerror(errno));
 		return -EBUSY;
 	}
 	if (kind == MOUNT_OURS) {
@@ -64,13 +65,15 @@ static int check_mount_point(struct mount_options *o, const char *dir)
 	return 0;
 }
 
-static int find_config(const struct mount_options *o, const struct text_list *words, struct config **ret)
+static int find_config(const struct mount_options *o, const struct text_list *words,
+		       struct config **ret)
 {
 	char err[SENTENCE_MAX];
 	int r;
 
 	if (words->n > 2) {
-		ui_error("this version mounts no bare buckets; the stores of one volume are joined by commas");
+		ui_error(
+			"this version mounts no bare buckets; the stores of one volume are joined by commas");
 		return -EINVAL;
 	}
 	r = config_find(o->source, o->config, ret, err, sizeof(err));
@@ -116,7 +119,8 @@ static void let_go_of_terminal(void)
 }
 
 /* From configuration to the end. 0, or negative errno with a sentence. */
-static int live(struct config *takes_cfg, const struct mount_options *o, int ready_fd, char *err, size_t err_size)
+static int live(struct config *takes_cfg, const struct mount_options *o, int ready_fd, char *err,
+		size_t err_size)
 {
 	_cleanup_(control_freep) struct control *control = NULL;
 	struct volume *v;
@@ -142,7 +146,8 @@ static int live(struct config *takes_cfg, const struct mount_options *o, int rea
 	control = control_free(control);
 	left = volume_close(v, clock_now() + CLOSE_NS);
 	if (left)
-		log_error("mount", "not everything reached the stores before the end", "error=%s", strerror(-left));
+		log_error("mount", "not everything reached the stores before the end", "error=%s",
+			  strerror(-left));
 	if (!r && left)
 		snprintf(err, err_size, "not everything reached the stores: %s", strerror(-left));
 	return r ? r : left;
@@ -182,7 +187,10 @@ static int wait_ready(int fd)
 			return EXIT_DONE;
 	} while (got > 0 || (got < 0 && errno == EINTR));
 	said[n] = '\0';
-	ui_error("%s", n ? said : "the daemon died before the mount answered; see its log (journalctl -t mangrove)");
+	ui_error(
+		"%s",
+		n ? said :
+		    "the daemon died before the mount answered; see its log (journalctl -t mangrove)");
 	return EXIT_FAILED;
 }
 
@@ -290,8 +298,9 @@ static int run_mount(const struct command *c, int argc, char **argv)
 	mount_options_init(&o);
 	if (!command_args(c, argc, argv, table, 2, WORDS_MAX, &words, &status))
 		return status;
-	if (add_options(&o, &options) || as_option(&o, "config", config) || as_option(&o, "log_level", level) ||
-	    as_option(&o, "log_file", log_file) || as_option(&o, "recovery_key_file", recovery))
+	if (add_options(&o, &options) || as_option(&o, "config", config) ||
+	    as_option(&o, "log_level", level) || as_option(&o, "log_file", log_file) ||
+	    as_option(&o, "recovery_key_file", recovery))
 		return EXIT_USAGE;
 	return mount_volume(&o, &words);
 }
@@ -302,11 +311,13 @@ int helper_mount(int argc, char **argv)
 	bool fake = false, ignored = false;
 	const char *type = NULL, *space = NULL;
 	struct text_list options = { .n = 0 }, words;
-	const struct arg table[] = { { 'o', NULL, ARG_MANY, &options }, { 'f', NULL, ARG_FLAG, &fake },
-				     { 's', NULL, ARG_FLAG, &ignored }, { 'n', NULL, ARG_FLAG, &ignored },
-				     { 'v', NULL, ARG_FLAG, &ignored }, { 't', NULL, ARG_TEXT, &type },
-				     { 'N', NULL, ARG_TEXT, &space },	{ 'r', NULL, ARG_FLAG, &o.read_only },
-				     { 'w', NULL, ARG_FLAG, &ignored }, { 0, NULL, 0, NULL } };
+	const struct arg table[] = {
+		{ 'o', NULL, ARG_MANY, &options }, { 'f', NULL, ARG_FLAG, &fake },
+		{ 's', NULL, ARG_FLAG, &ignored }, { 'n', NULL, ARG_FLAG, &ignored },
+		{ 'v', NULL, ARG_FLAG, &ignored }, { 't', NULL, ARG_TEXT, &type },
+		{ 'N', NULL, ARG_TEXT, &space },   { 'r', NULL, ARG_FLAG, &o.read_only },
+		{ 'w', NULL, ARG_FLAG, &ignored }, { 0, NULL, 0, NULL }
+	};
 	int r;
 
 	mount_options_init(&o);

@@ -36,7 +36,8 @@ static int run_sync(const struct command *c, int argc, char **argv)
 	m = ctl_choose(&mounts, words.n ? words.all[0] : NULL);
 	if (!m)
 		return EXIT_FAILED;
-	snprintf(target, sizeof(target), "/sync?all=%d&timeout=%llus", all, (unsigned long long)(ns / NS_PER_S));
+	snprintf(target, sizeof(target), "/sync?all=%d&timeout=%llus", all,
+		 (unsigned long long)(ns / NS_PER_S));
 	status = ctl_command(m, "POST", target, (unsigned)(ns / NS_PER_S) + 10, NULL);
 	if (status)
 		return status;
@@ -71,7 +72,8 @@ static int run_log(const struct command *c, int argc, char **argv)
 	if (!m || buf_add_str(&target, "/loglevel?level=") ||
 	    percent_encode(span_str(words.all[0]), false, &target))
 		return EXIT_FAILED;
-	if (only && (buf_add_str(&target, "&only=") || percent_encode(span_str(only), false, &target)))
+	if (only &&
+	    (buf_add_str(&target, "&only=") || percent_encode(span_str(only), false, &target)))
 		return EXIT_FAILED;
 	return ctl_command(m, "POST", buf_str(&target), 10, NULL);
 }

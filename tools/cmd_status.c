@@ -75,15 +75,18 @@ static void print_journal(const struct json *j)
 
 	seconds(real(json_get(j, "commit_seconds"), "p50"), p50);
 	seconds(real(json_get(j, "commit_seconds"), "p99"), p99);
-	printf("journal  slot %.0f of %.0f, %s, %.0f operations pending, commit %s (p99 %s)\n", real(j, "applied_slot"),
-	       real(j, "tip_slot"), json_bool(j, "owned", false) ? "this mount orders" : "another mount orders",
+	printf("journal  slot %.0f of %.0f, %s, %.0f operations pending, commit %s (p99 %s)\n",
+	       real(j, "applied_slot"), real(j, "tip_slot"),
+	       json_bool(j, "owned", false) ? "this mount orders" : "another mount orders",
 	       real(j, "pending_operations"), p50, p99);
 }
 
 static void print_rest(const struct ctl_mount *m)
 {
-	const struct json *ns = json_get(m->status, "namespace"), *cache = json_get(m->status, "cache");
-	const struct json *pending = json_get(m->status, "pending"), *counters = json_get(m->status, "counters");
+	const struct json *ns = json_get(m->status, "namespace"),
+			  *cache = json_get(m->status, "cache");
+	const struct json *pending = json_get(m->status, "pending"),
+			  *counters = json_get(m->status, "counters");
 	char all[16], used[16], limit[16], dirty[16], staged[16];
 	double lost = real(counters, "lost_operations"), corrupt = real(counters, "corrupt_frames");
 
@@ -93,12 +96,13 @@ static void print_rest(const struct ctl_mount *m)
 	bytes(real(pending, "dirty_bytes"), dirty);
 	bytes(real(pending, "staged_bytes"), staged);
 	print_journal(json_get(m->status, "journal"));
-	printf("tree     %.0f files, %.0f directories, %s\n", real(ns, "files"), real(ns, "directories"), all);
+	printf("tree     %.0f files, %.0f directories, %s\n", real(ns, "files"),
+	       real(ns, "directories"), all);
 	printf("cache    %s of %s in %s\n", used, limit, text(cache, "dir"));
 	printf("pending  %s not uploaded, %s on their way\n", dirty, staged);
 	if (lost > 0 || corrupt > 0)
-		printf("errors   %.0f operations lost, %.0f corrupt frames found, %.0f chunks repaired\n", lost, corrupt,
-		       real(counters, "repaired_chunks"));
+		printf("errors   %.0f operations lost, %.0f corrupt frames found, %.0f chunks repaired\n",
+		       lost, corrupt, real(counters, "repaired_chunks"));
 }
 
 static void print_mount(const struct ctl_mount *m)
@@ -108,7 +112,8 @@ static void print_mount(const struct ctl_mount *m)
 
 	seconds(real(mount, "uptime"), up);
 	printf("%s on %s: %s%s, up %s\n", text(json_get(m->status, "volume"), "name"), ctl_dir(m),
-	       ctl_degraded(m) ? "DEGRADED" : "healthy", json_bool(mount, "read_only", false) ? ", read-only" : "", up);
+	       ctl_degraded(m) ? "DEGRADED" : "healthy",
+	       json_bool(mount, "read_only", false) ? ", read-only" : "", up);
 	if (*text(mount, "stopped"))
 		printf("stopped: %s\n", text(mount, "stopped"));
 	print_stores(json_get(m->status, "stores"));

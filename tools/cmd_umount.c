@@ -29,9 +29,11 @@ static void tell_pending(const struct ctl_mount *m, const char *dir)
 
 	size_format(number(m, "pending", "dirty_bytes"), dirty);
 	size_format(number(m, "pending", "staged_bytes"), staged);
-	ui_error("%s: not unmounted: %s written and not uploaded, %s on their way, %llu operations not committed; "
-		 "'mangrove status %s' shows which store is missing",
-		 dir, dirty, staged, (unsigned long long)number(m, "journal", "pending_operations"), dir);
+	ui_error(
+		"%s: not unmounted: %s written and not uploaded, %s on their way, %llu operations not committed; "
+		"'mangrove status %s' shows which store is missing",
+		dir, dirty, staged, (unsigned long long)number(m, "journal", "pending_operations"),
+		dir);
 }
 
 /* In slices, so that there is progress to show. */
@@ -51,7 +53,9 @@ static bool flush(struct ctl_mount *m, const struct umount *u)
 			return false;
 		if (!ctl_refresh(m))
 			return false;
-		size_format(number(m, "pending", "dirty_bytes") + number(m, "pending", "staged_bytes"), dirty);
+		size_format(number(m, "pending", "dirty_bytes") +
+				    number(m, "pending", "staged_bytes"),
+			    dirty);
 		ui_progress("%s: %s to go", ctl_dir(m), dirty);
 		if (!r && status != 504)
 			sleep_for(NS_PER_S / 2); /* it failed at once: a store may come back */
@@ -91,7 +95,8 @@ static int detach(const char *dir, const struct umount *u)
 	int r = mount_detach(dir, u->lazy);
 
 	if (r == -EBUSY)
-		ui_error("%s: in use; 'fuser -vm %s' shows by whom, --lazy detaches it now", dir, dir);
+		ui_error("%s: in use; 'fuser -vm %s' shows by whom, --lazy detaches it now", dir,
+			 dir);
 	else if (r)
 		ui_error("%s: %s", dir, strerror(-r));
 	return r ? EXIT_FAILED : EXIT_DONE;
@@ -134,7 +139,8 @@ static int unmount(const char *word, const struct umount *u)
 		return EXIT_FAILED;
 	if (u->lazy || wait_end(pid, u->deadline_ns))
 		return EXIT_DONE;
-	ui_error("%s: unmounted, but its daemon (pid %d) still works on what is left", dir, (int)pid);
+	ui_error("%s: unmounted, but its daemon (pid %d) still works on what is left", dir,
+		 (int)pid);
 	return EXIT_FAILED;
 }
 
@@ -164,10 +170,12 @@ int helper_umount(int argc, char **argv)
 	struct umount u = { .deadline_ns = clock_now() + 600 * NS_PER_S };
 	bool ignored = false;
 	const char *type = NULL, *space = NULL;
-	const struct arg table[] = { { 'l', NULL, ARG_FLAG, &u.lazy },	{ 'f', NULL, ARG_FLAG, &ignored },
-				     { 'n', NULL, ARG_FLAG, &ignored }, { 'v', NULL, ARG_FLAG, &ignored },
-				     { 'r', NULL, ARG_FLAG, &ignored }, { 't', NULL, ARG_TEXT, &type },
-				     { 'N', NULL, ARG_TEXT, &space },	{ 0, NULL, 0, NULL } };
+	const struct arg table[] = {
+		{ 'l', NULL, ARG_FLAG, &u.lazy },  { 'f', NULL, ARG_FLAG, &ignored },
+		{ 'n', NULL, ARG_FLAG, &ignored }, { 'v', NULL, ARG_FLAG, &ignored },
+		{ 'r', NULL, ARG_FLAG, &ignored }, { 't', NULL, ARG_TEXT, &type },
+		{ 'N', NULL, ARG_TEXT, &space },   { 0, NULL, 0, NULL }
+	};
 	struct text_list words;
 
 	if (args_parse(argc, argv, table, &words) || words.n != 1) {

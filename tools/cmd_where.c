@@ -16,13 +16,15 @@ static void print_people(const char *path, const struct json *j)
 	struct ui_table t;
 
 	if (!type || strcmp(type, "file")) {
-		printf("%s: its name and attributes are in the journal, at every journal store\n", path);
+		printf("%s: its name and attributes are in the journal, at every journal store\n",
+		       path);
 		return;
 	}
 	size_format((uint64_t)json_number(j, "size", 0), size);
 	printf("%s: %s in %.0f chunks\n", path, size, chunks);
 	if (json_number(j, "inline_bytes", 0) > 0)
-		printf("%.0f bytes are in the journal itself, at every journal store\n", json_number(j, "inline_bytes", 0));
+		printf("%.0f bytes are in the journal itself, at every journal store\n",
+		       json_number(j, "inline_bytes", 0));
 	if (chunks <= 0)
 		return;
 	ui_table_init(&t, "STORE|>CHUNKS|COPY");

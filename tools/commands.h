@@ -11,13 +11,15 @@ struct command {
 	const char *help;    /* options and an example */
 	int (*run)(const struct command *c, int argc, char **argv); /* without the name; answers an exit status */
 };
-extern const struct command cmd_format, cmd_mount, cmd_umount, cmd_status, cmd_sync, cmd_where, cmd_drill, cmd_doctor,
-	cmd_log, cmd_config, cmd_version;
+extern const struct command cmd_format, cmd_mount, cmd_umount, cmd_status, cmd_sync, cmd_where,
+	cmd_drill, cmd_doctor, cmd_log, cmd_config, cmd_version;
 
-/* mount.mangrove SPEC DIR [-sfnv] [-o OPTIONS] [-t TYPE], as mount(8) calls it; umount.mangrove likewise. */
+/* mount.mangrove SPEC DIR [-sfnv] [-o OPTIONS] [-t TYPE], as mount(8) calls it; umount.mangrove
+ * likewise. */
 int helper_mount(int argc, char **argv);
 int helper_umount(int argc, char **argv);
 
-/* args_parse with what every command does about --help and mistakes: true to go on, else *ret_status is the exit status. */
-bool command_args(const struct command *c, int argc, char **argv, const struct arg *table, size_t min_words,
-		  size_t max_words, struct text_list *ret_words, int *ret_status);
+/* args_parse with what every command does about --help and mistakes: true to go on, else
+ * *ret_status is the exit status. */
+bool command_args(const struct command *c, int argc, char **argv, const struct arg *table,
+		  size_t min_words, size_t max_words, struct text_list *ret_words, int *ret_status);

@@ -70,8 +70,8 @@ static int split_answer(struct buf *all, int *ret_status, struct buf *ret_body)
 	return ret_body ? buf_add_span(ret_body, span_sub(buf_span(all), head, SIZE_MAX)) : 0;
 }
 
-int ctl_request(const char *socket, const char *method, const char *target, unsigned timeout_s, int *ret_status,
-		struct buf *ret_body)
+int ctl_request(const char *socket, const char *method, const char *target, unsigned timeout_s,
+		int *ret_status, struct buf *ret_body)
 {
 	_cleanup_buf_ struct buf req = BUF_INIT(64 * KiB), all = BUF_INIT(ANSWER_MAX);
 	_cleanup_close_ int fd = connect_to(socket, timeout_s);
@@ -79,8 +79,10 @@ int ctl_request(const char *socket, const char *method, const char *target, unsi
 
 	if (fd < 0)
 		return fd;
-	r = buf_addf(&req, "%s %s HTTP/1.1\r\nHost: mangrove\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-		     method, target);
+	r = buf_addf(
+		&req,
+		"%s %s HTTP/1.1\r\nHost: mangrove\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+		method, target);
 	if (!r)
 		r = send_all(fd, buf_span(&req));
 	if (!r)
@@ -130,7 +132,8 @@ void ctl_list_read(struct ctl_list *ret)
 	while (d && (e = readdir(d)) && ret->n < CTL_MOUNTS_MAX) {
 		struct ctl_mount m = { 0 };
 
-		if (!is_socket_name(e->d_name) || asprintf(&m.socket, "%s/%s", buf_str(&folder), e->d_name) < 0)
+		if (!is_socket_name(e->d_name) ||
+		    asprintf(&m.socket, "%s/%s", buf_str(&folder), e->d_name) < 0)
 			continue;
 		m.status = status_of(m.socket);
 		if (m.status)
@@ -196,7 +199,8 @@ struct ctl_mount *ctl_choose(struct ctl_list *l, const char *what)
 	if (!what && l->n == 1)
 		return &l->all[0];
 	if (!what) {
-		ui_error(l->n ? "several volumes are mounted; say which directory" : "nothing is mounted");
+		ui_error(l->n ? "several volumes are mounted; say which directory" :
+				"nothing is mounted");
 		return NULL;
 	}
 	/* As it was typed first: a mount that hangs must not hang its own rescue. */
@@ -210,8 +214,10 @@ struct ctl_mount *ctl_choose(struct ctl_list *l, const char *what)
 	if (!path && !strchr(what, '/'))
 		return by_volume(l, what);
 	if (!strchr(what, '/'))
-		for (size_t i = 0; i < l->n; i++) /* a folder of that name that is no mount must not hide it */
-			if (!strcmp(what, json_str(json_get(l->all[i].status, "volume"), "name") ?: ""))
+		for (size_t i = 0; i < l->n;
+		     i++) /* a folder of that name that is no mount must not hide it */
+			if (!strcmp(what,
+				    json_str(json_get(l->all[i].status, "volume"), "name") ?: ""))
 				return by_volume(l, what);
 	ui_error("%s is not in a mangrove mount", what);
 	return NULL;
@@ -225,8 +231,8 @@ static void tell_refusal(const struct ctl_mount *m, struct span body)
 	ui_error("%s: %s", ctl_dir(m), why ? why : "the mount refused");
 }
 
-int ctl_command(const struct ctl_mount *m, const char *method, const char *target, unsigned timeout_s,
-		struct buf *ret_body)
+int ctl_command(const struct ctl_mount *m, const char *method, const char *target,
+		unsigned timeout_s, struct buf *ret_body)
 {
 	_cleanup_buf_ struct buf body = BUF_INIT(ANSWER_MAX);
 	int status = 0, r = ctl_request(m->socket, method, target, timeout_s, &status, &body);

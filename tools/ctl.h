@@ -19,18 +19,22 @@ void ctl_list_release(struct ctl_list *l);
 /* Every mount that answers; sockets that nobody listens on any more are removed. */
 void ctl_list_read(struct ctl_list *ret);
 /*
- * Which of them is meant: a path inside a mount, or a volume's name; NULL: the only one. NULL after a line on stderr.
+ * Which of them is meant: a path inside a mount, or a volume's name; NULL: the only one. NULL
+ * after a line on stderr.
  */
 struct ctl_mount *ctl_choose(struct ctl_list *l, const char *what);
 const char *ctl_dir(const struct ctl_mount *m); /* its mount point */
 
 /*
- * One request. 0 with the HTTP status and the body; -errno (-ECONNREFUSED: nobody is there; -ETIMEDOUT).
+ * One request. 0 with the HTTP status and the body; -errno (-ECONNREFUSED: nobody is there;
+ * -ETIMEDOUT).
  */
-must_check int ctl_request(const char *socket, const char *method, const char *target, unsigned timeout_s, int *ret_status,
-			   struct buf *ret_body);
-/* The same for commands: says what is wrong on stderr (the mount's own sentence) and answers an exit status. ret_body: or NULL. */
-int ctl_command(const struct ctl_mount *m, const char *method, const char *target, unsigned timeout_s, struct buf *ret_body);
+must_check int ctl_request(const char *socket, const char *method, const char *target,
+			   unsigned timeout_s, int *ret_status, struct buf *ret_body);
+/* The same for commands: says what is wrong on stderr (the mount's own sentence) and answers an
+ * exit status. ret_body: or NULL. */
+int ctl_command(const struct ctl_mount *m, const char *method, const char *target,
+		unsigned timeout_s, struct buf *ret_body);
 /* Asks for the status again. false: the mount is gone. */
 bool ctl_refresh(struct ctl_mount *m);
 /* Is a store down, a copy missing, or the mount stopped? */

@@ -6,14 +6,15 @@
 
 /* One program: `mangrove COMMAND`, and what mount(8) and umount(8) call, told apart by its name. */
 static const struct command *const commands[] = {
-	&cmd_format, &cmd_mount, &cmd_umount, &cmd_status, &cmd_sync,	&cmd_where,
-	&cmd_drill,  &cmd_doctor, &cmd_log,   &cmd_config, &cmd_version,
+	&cmd_format, &cmd_mount,  &cmd_umount, &cmd_status, &cmd_sync,	  &cmd_where,
+	&cmd_drill,  &cmd_doctor, &cmd_log,    &cmd_config, &cmd_version,
 };
 
 static void print_overview(FILE *to)
 {
 	fputs("mangrove COMMAND [OPTIONS] [ARGUMENTS]\n\n"
-	      "One tree on several object stores.\n\n", to);
+	      "One tree on several object stores.\n\n",
+	      to);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
 		fprintf(to, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
 	fputs("\n'mangrove COMMAND --help' says more.\n", to);
@@ -26,8 +27,8 @@ static void print_help(const struct command *c)
 		printf("\n%s", c->help);
 }
 
-bool command_args(const struct command *c, int argc, char **argv, const struct arg *table, size_t min_words,
-		  size_t max_words, struct text_list *ret_words, int *ret_status)
+bool command_args(const struct command *c, int argc, char **argv, const struct arg *table,
+		  size_t min_words, size_t max_words, struct text_list *ret_words, int *ret_status)
 {
 	int r = args_parse(argc, argv, table, ret_words);
 

@@ -57,7 +57,8 @@ enum mount_kind mount_kind_at(const char *dir)
 	if (strcmp(type, "fuse.mangrove"))
 		return MOUNT_OTHER;
 	/* Not stat(2): the kernel may answer that from its cache. */
-	return statfs(dir, &st) && (errno == ENOTCONN || errno == ECONNABORTED) ? MOUNT_STALE : MOUNT_OURS;
+	return statfs(dir, &st) && (errno == ENOTCONN || errno == ECONNABORTED) ? MOUNT_STALE :
+										  MOUNT_OURS;
 }
 
 char *mount_point_path(const char *dir)
@@ -72,7 +73,8 @@ char *mount_point_path(const char *dir)
 	base = basename(two);
 	if (!parent || !strcmp(base, "/") || !strcmp(base, ".."))
 		return NULL;
-	return asprintf(&whole, "%s/%s", strcmp(parent, "/") ? parent : "", base) < 0 ? NULL : whole;
+	return asprintf(&whole, "%s/%s", strcmp(parent, "/") ? parent : "", base) < 0 ? NULL :
+											whole;
 }
 
 static int fusermount(const char *dir, bool lazy)

@@ -11,7 +11,9 @@ enum mount_kind {
 };
 /* dir: absolute and without symbolic links. */
 enum mount_kind mount_kind_at(const char *dir);
-/* The path as the kernel knows it, also when the mount itself does not answer: its parent is resolved. NULL: no such parent. */
+/* The path as the kernel knows it, also when the mount itself does not answer: its parent is
+ * resolved. NULL: no such parent. */
 char *mount_point_path(const char *dir);
-/* Unmounts; lazy: detaches now, the rest when it is no longer busy. By umount2(2), or fusermount3 for those who may not. 0, -errno. */
+/* Unmounts; lazy: detaches now, the rest when it is no longer busy. By umount2(2), or
+ * fusermount3 for those who may not. 0, -errno. */
 must_check int mount_detach(const char *dir, bool lazy);

@@ -106,7 +106,8 @@ void ui_table_print(struct ui_table *t)
 		bool last = column + 1 == t->columns;
 		int width = last && !t->right[column] ? 0 : width_of(t, column);
 
-		printf(t->right[column] ? "%*s%s" : "%-*s%s", width, t->cells[i], last ? "\n" : "  ");
+		printf(t->right[column] ? "%*s%s" : "%-*s%s", width, t->cells[i],
+		       last ? "\n" : "  ");
 	}
 	for (size_t i = 0; i < t->n; i++)
 		free(t->cells[i]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Words for people: errors on stderr in one line, tables on stdout, progress where somebody looks. */
+/* Words for people: errors on stderr in one line, tables on stdout, progress where somebody
+ * looks. */
 #include "base/buf.h"
 
 enum exit_status {

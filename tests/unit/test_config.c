@@ -45,7 +45,9 @@ static void test_the_example(void **state)
 			       "roles = journal\n"
 			       "[cache]\n"
 			       "dir = /var/cache/mangrove/demo\n"
-			       "size = 200G\n", &c), 0);
+			       "size = 200G\n",
+			       &c),
+			 0);
 	assert_string_equal(c->name, "demo");
 	assert_int_equal(c->n_stores, 2);
 	assert_string_equal(c->stores[0].name, "aws");
@@ -60,10 +62,13 @@ static void test_the_example(void **state)
 
 static void test_errors_have_an_address(void **state)
 {
-	refused("[volume]\nkye_file = x\n" STORE, "/etc/mangrove/demo.conf:2: unknown key 'kye_file' in [volume]; did you mean 'key_file'?");
+	refused("[volume]\nkye_file = x\n" STORE,
+		"/etc/mangrove/demo.conf:2: unknown key 'kye_file' in [volume]; did you mean 'key_file'?");
 	refused("[volume]\nzzzzzz = x\n" STORE, "demo.conf:2: unknown key 'zzzzzz' in [volume]");
-	refused("[volme]\nname = x\n" STORE, "demo.conf:2: unknown section [volme]; did you mean [volume]?");
-	refused(STORE "[cache]\nsize = much\n", "demo.conf:4: size = much: expected a size such as 200G");
+	refused("[volme]\nname = x\n" STORE,
+		"demo.conf:2: unknown section [volme]; did you mean [volume]?");
+	refused(STORE "[cache]\nsize = much\n",
+		"demo.conf:4: size = much: expected a size such as 200G");
 	refused(STORE "[cache]\nsize = 120%\n", "size = 120%");
 	refused("[volume]\nname = a/b\n" STORE, "demo.conf:2: name = a/b");
 	refused("[volume]\nid = 12\n" STORE, "32 hex digits");
@@ -92,7 +97,9 @@ static void test_urls_are_a_volume(void **state)
 {
 	_cleanup_(config_freep) struct config *c = NULL;
 
-	assert_int_equal(config_find("file:///x/one,s3://b/p?a=1,file:///x/two,cloud=s3://c", NULL, &c, err, sizeof(err)), 0);
+	assert_int_equal(config_find("file:///x/one,s3://b/p?a=1,file:///x/two,cloud=s3://c", NULL,
+				     &c, err, sizeof(err)),
+			 0);
 	assert_int_equal(c->n_stores, 4);
 	assert_string_equal(c->stores[0].name, "one");
 	assert_string_equal(c->stores[1].name, "aws");
@@ -165,11 +172,17 @@ static void test_mount_options(void **state)
 {
 	_cleanup_(mount_options_release) struct mount_options o = { 0 };
 
-	assert_int_equal(options(&o, "rw,_netdev,nofail,x-systemd.automount,allow_other,comment=hi,nosuid,noatime"), 0);
+	assert_int_equal(
+		options(&o,
+			"rw,_netdev,nofail,x-systemd.automount,allow_other,comment=hi,nosuid,noatime"),
+		0);
 	assert_true(o.allow_other);
 	assert_false(o.read_only);
 	assert_string_equal(o.kernel, "nosuid,noatime");
-	assert_int_equal(options(&o, "ro,names=committed,close=staged,freshness=500ms,memory=1G,umask=022,uid=1000"), 0);
+	assert_int_equal(
+		options(&o,
+			"ro,names=committed,close=staged,freshness=500ms,memory=1G,umask=022,uid=1000"),
+		0);
 	assert_true(o.read_only && o.names_committed && o.close_staged && o.set_umask && o.set_uid);
 	assert_false(o.set_gid);
 	assert_int_equal(o.umask, 022);
@@ -187,7 +200,8 @@ static void test_mistaken_options(void **state)
 	_cleanup_(mount_options_release) struct mount_options o = { 0 };
 
 	assert_int_equal(options(&o, "alow_other"), -EINVAL);
-	assert_non_null(strstr(err, "unknown mount option 'alow_other'; did you mean 'allow_other'?"));
+	assert_non_null(
+		strstr(err, "unknown mount option 'alow_other'; did you mean 'allow_other'?"));
 	assert_int_equal(options(&o, "ro=1"), -EINVAL);
 	assert_int_equal(options(&o, "memory"), -EINVAL);
 	assert_int_equal(options(&o, "memory=lots"), -EINVAL);

@@ -48,7 +48,8 @@ static void test_passphrase(void **state)
 	wrap(KEY_PASSPHRASE, "correct horse battery staple, and more words", &k);
 	assert_int_equal(k.memory, KDF_MEMORY_MIN); /* stretched, however long */
 	assert_int_equal(unwrap(&k, volume_id, "correct horse battery staple, and more words"), 0);
-	assert_int_equal(unwrap(&k, volume_id, "correct horse battery staple, and more word"), KEY_WRONG);
+	assert_int_equal(unwrap(&k, volume_id, "correct horse battery staple, and more word"),
+			 KEY_WRONG);
 }
 
 static void test_random_secrets_need_no_stretching(void **state)
@@ -74,12 +75,15 @@ static void test_short_secrets_are_stretched_whatever_their_source(void **state)
 static void test_weak_parameters_are_refused(void **state)
 {
 	_cleanup_(secret_freep) struct secret *s = secret_of("words");
-	static const struct kdf_options weak[] = { { KDF_MEMORY_MIN - 1, 2 }, { KDF_MEMORY_MIN, 1 },
-						   { KDF_MEMORY_MAX + 1, 2 }, { KDF_MEMORY_MIN, 65 } };
+	static const struct kdf_options weak[] = { { KDF_MEMORY_MIN - 1, 2 },
+						   { KDF_MEMORY_MIN, 1 },
+						   { KDF_MEMORY_MAX + 1, 2 },
+						   { KDF_MEMORY_MIN, 65 } };
 	struct key_slot k;
 
 	for (size_t i = 0; i < ARRAY_SIZE(weak); i++)
-		assert_int_equal(key_slot_wrap(volume_id, 1, volume_key, 0, KEY_PASSPHRASE, s, &weak[i], &k),
+		assert_int_equal(key_slot_wrap(volume_id, 1, volume_key, 0, KEY_PASSPHRASE, s,
+					       &weak[i], &k),
 				 KEY_WEAK);
 	wrap(KEY_PASSPHRASE, "words", &k);
 	k.memory = 1024 * 1024;
@@ -124,7 +128,8 @@ static void test_slots_come_back(void **state)
 	assert_int_equal(back.number, 1);
 	assert_int_equal(unwrap(&back, volume_id, LONG_SECRET), 0);
 	for (size_t n = 0; n < bytes.len; n++)
-		assert_int_equal(key_slot_decode(span_sub(buf_span(&bytes), 0, n), &back), KEY_DAMAGED);
+		assert_int_equal(key_slot_decode(span_sub(buf_span(&bytes), 0, n), &back),
+				 KEY_DAMAGED);
 }
 
 static void test_recovery_key(void **state)
@@ -218,8 +223,12 @@ static void test_commands_end_at_the_deadline(void **state)
 	_cleanup_buf_ struct buf out = BUF_INIT(100);
 	int status;
 
-	assert_int_equal(command_run("sleep 60 & sleep 60", clock_now() + NS_PER_S / 5, &out, &status), -ETIMEDOUT);
-	assert_int_equal(command_run("head -c 1000 /dev/zero", clock_now() + 20 * NS_PER_S, &out, &status), -EMSGSIZE);
+	assert_int_equal(command_run("sleep 60 & sleep 60", clock_now() + NS_PER_S / 5, &out,
+				     &status),
+			 -ETIMEDOUT);
+	assert_int_equal(command_run("head -c 1000 /dev/zero", clock_now() + 20 * NS_PER_S, &out,
+				     &status),
+			 -EMSGSIZE);
 	buf_clear(&out);
 	assert_int_equal(command_run("echo hello", clock_now() + 20 * NS_PER_S, &out, &status), 0);
 	assert_true(span_equal(buf_span(&out), SPAN_LITERAL("hello\n")));

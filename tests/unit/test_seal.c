@@ -43,7 +43,8 @@ static void hex_field(const struct json *of, const char *key, uint8_t *ret, size
 
 static enum seal_type type_of(const char *word)
 {
-	static const char *const words[] = { "", "chunk", "record", "link", "lane", "ckpt", "super", "piece" };
+	static const char *const words[] = { "",     "chunk", "record", "link",
+					     "lane", "ckpt",  "super",	"piece" };
 
 	for (unsigned i = 1; i < ARRAY_SIZE(words); i++)
 		if (!strcmp(words[i], word))
@@ -112,9 +113,12 @@ static void test_objects_come_back(void **state)
 		uint8_t id[16];
 
 		assert_int_equal(buf_add_str(&back, "abc"), 0);
-		assert_int_equal(seal_object(s, SEAL_LINK, object_id, span_of(plain, lengths[i]), &sealed), 0);
+		assert_int_equal(seal_object(s, SEAL_LINK, object_id, span_of(plain, lengths[i]),
+					     &sealed),
+				 0);
 		assert_int_equal(blob_span(sealed).len, seal_object_length(lengths[i]));
-		assert_int_equal(seal_object_open(s, SEAL_LINK, NULL, blob_span(sealed), &back, id), 0);
+		assert_int_equal(seal_object_open(s, SEAL_LINK, NULL, blob_span(sealed), &back, id),
+				 0);
 		assert_memory_equal(id, object_id, 16);
 		assert_int_equal(back.len, lengths[i] + 3);
 		assert_memory_equal(back.data + 3, plain, lengths[i]);
@@ -130,7 +134,8 @@ static void test_two_sealings_share_nothing(void **state)
 
 	assert_int_equal(seal_object(s, SEAL_LINK, object_id, SPAN_LITERAL("same"), &a), 0);
 	assert_int_equal(seal_object(s, SEAL_LINK, object_id, SPAN_LITERAL("same"), &b), 0);
-	assert_memory_not_equal(blob_span(a).data + SEAL_HEADER_SIZE, blob_span(b).data + SEAL_HEADER_SIZE, 4);
+	assert_memory_not_equal(blob_span(a).data + SEAL_HEADER_SIZE,
+				blob_span(b).data + SEAL_HEADER_SIZE, 4);
 	blob_unref(a);
 	blob_unref(b);
 }
@@ -142,49 +147,64 @@ static void test_every_bit_counts(void **state)
 	_cleanup_buf_ struct buf back = BUF_INIT(100000);
 	struct blob *sealed, *bad;
 
-	assert_int_equal(seal_object(s, SEAL_RECORD, object_id, SPAN_LITERAL("a short one"), &sealed), 0);
+	assert_int_equal(seal_object(s, SEAL_RECORD, object_id, SPAN_LITERAL("a short one"),
+				     &sealed),
+			 0);
 	for (size_t bit = 0; bit < blob_span(sealed).len * 8; bit++) {
 		bad = blob_copy(blob_span(sealed));
 		blob_bytes(bad)[bit / 8] ^= (uint8_t)(1 << bit % 8);
-		assert_int_equal(seal_object_open(s, SEAL_RECORD, NULL, blob_span(bad), &back, NULL), SEAL_BROKEN);
+		assert_int_equal(seal_object_open(s, SEAL_RECORD, NULL, blob_span(bad), &back,
+						  NULL),
+				 SEAL_BROKEN);
 		assert_int_equal(back.len, 0);
 		blob_unref(bad);
 	}
 	for (size_t len = 0; len < blob_span(sealed).len; len++)
-		assert_int_equal(seal_object_open(s, SEAL_RECORD, NULL, span_sub(blob_span(sealed), 0, len), &back,
-						  NULL), SEAL_BROKEN);
+		assert_int_equal(seal_object_open(s, SEAL_RECORD, NULL,
+						  span_sub(blob_span(sealed), 0, len), &back, NULL),
+				 SEAL_BROKEN);
 	blob_unref(sealed);
 }
 
 static void test_bound_to_its_place(void **state)
 {
 	_cleanup_(sealer_freep) struct sealer *s = sealer_of(volume_id, 1, epoch_key);
-	_cleanup_(sealer_freep) struct sealer *other = sealer_of((const uint8_t *)"another volume..", 1, epoch_key);
+	_cleanup_(sealer_freep) struct sealer *other =
+		sealer_of((const uint8_t *)"another volume..", 1, epoch_key);
 	_cleanup_buf_ struct buf back = BUF_INIT(1000);
 	struct blob *sealed;
 
 	assert_int_equal(seal_object(s, SEAL_LINK, object_id, SPAN_LITERAL("mine"), &sealed), 0);
-	assert_int_equal(seal_object_open(s, SEAL_RECORD, object_id, blob_span(sealed), &back, NULL), SEAL_BROKEN);
-	assert_int_equal(seal_object_open(s, SEAL_LINK, (const uint8_t *)"another object..", blob_span(sealed), &back,
-					  NULL), SEAL_BROKEN);
-	assert_int_equal(seal_object_open(other, SEAL_LINK, object_id, blob_span(sealed), &back, NULL), SEAL_BROKEN);
+	assert_int_equal(seal_object_open(s, SEAL_RECORD, object_id, blob_span(sealed), &back,
+					  NULL),
+			 SEAL_BROKEN);
+	assert_int_equal(seal_object_open(s, SEAL_LINK, (const uint8_t *)"another object..",
+					  blob_span(sealed), &back, NULL),
+			 SEAL_BROKEN);
+	assert_int_equal(seal_object_open(other, SEAL_LINK, object_id, blob_span(sealed), &back,
+					  NULL),
+			 SEAL_BROKEN);
 	assert_int_equal(back.len, 0);
-	assert_int_equal(seal_object_open(s, SEAL_LINK, object_id, blob_span(sealed), &back, NULL), 0);
+	assert_int_equal(seal_object_open(s, SEAL_LINK, object_id, blob_span(sealed), &back, NULL),
+			 0);
 	blob_unref(sealed);
 }
 
 static void test_wrong_key_is_told_from_damage(void **state)
 {
 	_cleanup_(sealer_freep) struct sealer *s = sealer_of(volume_id, 1, epoch_key);
-	_cleanup_(sealer_freep) struct sealer *wrong = sealer_of(volume_id, 1, (const uint8_t *)"another key of 32 bytes, truly..");
+	_cleanup_(sealer_freep) struct sealer *wrong =
+		sealer_of(volume_id, 1, (const uint8_t *)"another key of 32 bytes, truly..");
 	_cleanup_(sealer_freep) struct sealer *later = sealer_of(volume_id, 2, epoch_key);
 	_cleanup_buf_ struct buf back = BUF_INIT(1000);
 	struct chunk_seal c;
 	struct blob *sealed;
 
 	assert_int_equal(seal_chunk(s, object_id, SPAN_LITERAL("mine"), &c, &sealed), 0);
-	assert_int_equal(seal_object_open(wrong, SEAL_CHUNK, NULL, blob_span(sealed), &back, NULL), SEAL_WRONG_KEY);
-	assert_int_equal(seal_object_open(later, SEAL_CHUNK, NULL, blob_span(sealed), &back, NULL), SEAL_WRONG_KEY);
+	assert_int_equal(seal_object_open(wrong, SEAL_CHUNK, NULL, blob_span(sealed), &back, NULL),
+			 SEAL_WRONG_KEY);
+	assert_int_equal(seal_object_open(later, SEAL_CHUNK, NULL, blob_span(sealed), &back, NULL),
+			 SEAL_WRONG_KEY);
 	assert_int_equal(chunk_header_open(wrong, blob_span(sealed), &c), SEAL_WRONG_KEY);
 	assert_int_equal(chunk_header_open(later, blob_span(sealed), &c), SEAL_WRONG_KEY);
 	blob_unref(sealed);
@@ -199,7 +219,8 @@ static void test_newer_format(void **state)
 	assert_int_equal(seal_object(s, SEAL_LINK, object_id, SPAN_LITERAL("mine"), &sealed), 0);
 	blob_bytes(sealed)[9] = 2;
 	blake2b(SPAN_NULL, span_sub(blob_span(sealed), 0, 112), blob_bytes(sealed) + 112, 16);
-	assert_int_equal(seal_object_open(s, SEAL_LINK, NULL, blob_span(sealed), &back, NULL), SEAL_NEW_FORMAT);
+	assert_int_equal(seal_object_open(s, SEAL_LINK, NULL, blob_span(sealed), &back, NULL),
+			 SEAL_NEW_FORMAT);
 	blob_unref(sealed);
 }
 
@@ -211,8 +232,10 @@ static void test_epochs(void **state)
 	struct blob *a, *b;
 
 	assert_int_equal(seal_chunk(s, object_id, SPAN_LITERAL("old"), &old, &a), 0);
-	assert_int_equal(sealer_add_key(s, 7, (const uint8_t *)"another key of 32 bytes, truly.."), 0);
-	assert_int_equal(sealer_add_key(s, 2, (const uint8_t *)"an older key of 32 bytes, truly."), 0);
+	assert_int_equal(sealer_add_key(s, 7, (const uint8_t *)"another key of 32 bytes, truly.."),
+			 0);
+	assert_int_equal(sealer_add_key(s, 2, (const uint8_t *)"an older key of 32 bytes, truly."),
+			 0);
 	assert_int_equal(seal_chunk(s, object_id, SPAN_LITERAL("new"), &new, &b), 0);
 	assert_int_equal(old.epoch, 5);
 	assert_int_equal(new.epoch, 7);
@@ -265,7 +288,9 @@ static void test_any_frame_opens(void **state)
 
 	chunk_make(&k, 5 * SEAL_FRAME_SIZE + 100);
 	assert_int_equal(chunk_frames(&k.c), 6);
-	assert_int_equal(chunk_header_open(k.s, span_sub(blob_span(k.sealed), 0, SEAL_HEADER_SIZE), &again), 0);
+	assert_int_equal(chunk_header_open(k.s, span_sub(blob_span(k.sealed), 0, SEAL_HEADER_SIZE),
+					   &again),
+			 0);
 	assert_memory_equal(again.salt, k.c.salt, 16);
 	assert_int_equal(again.length, k.c.length);
 	assert_int_equal(chunk_opener_new(k.s, &again, &o), 0);
@@ -288,10 +313,14 @@ static void test_no_frame_moves(void **state)
 
 	chunk_make(&k, 3 * SEAL_FRAME_SIZE);
 	assert_int_equal(chunk_opener_new(k.s, &k.c, &o), 0);
-	assert_int_equal(chunk_open_frame(o, 1, frames_of(&k, 0, 1), out, &len), SEAL_BROKEN); /* swapped */
-	assert_int_equal(chunk_open_frame(o, 3, frames_of(&k, 2, 1), out, &len), SEAL_BROKEN); /* extended */
+	assert_int_equal(chunk_open_frame(o, 1, frames_of(&k, 0, 1), out, &len),
+			 SEAL_BROKEN); /* swapped */
+	assert_int_equal(chunk_open_frame(o, 3, frames_of(&k, 2, 1), out, &len),
+			 SEAL_BROKEN); /* extended */
 	assert_int_equal(chunk_verify(o, 0, frames_of(&k, 1, 2)), SEAL_BROKEN);
-	assert_int_equal(chunk_verify(o, 0, span_sub(frames_of(&k, 0, 3), 0, 2 * SEAL_FRAME_SEALED + 5)), SEAL_BROKEN);
+	assert_int_equal(chunk_verify(o, 0,
+				      span_sub(frames_of(&k, 0, 3), 0, 2 * SEAL_FRAME_SEALED + 5)),
+			 SEAL_BROKEN);
 	assert_int_equal(chunk_verify(o, 0, SPAN_NULL), SEAL_BROKEN);
 	chunk_opener_free(o);
 	k.c.length = 2 * SEAL_FRAME_SIZE; /* cut: the row says less than the object */
@@ -324,7 +353,8 @@ static void test_speed_is_printed(void **state)
 	for (int i = 0; i < 10; i++) {
 		struct blob *b;
 
-		assert_int_equal(seal_chunk(k.s, object_id, span_of(k.plain, CHUNK_MAX), &k.c, &b), 0);
+		assert_int_equal(seal_chunk(k.s, object_id, span_of(k.plain, CHUNK_MAX), &k.c, &b),
+				 0);
 		assert_true(blob_crc32c(b) != 0);
 		blob_unref(b);
 	}

@@ -32,7 +32,9 @@ static void make(struct made *m, uint64_t slot, enum key_type type)
 		assert_true(asprintf(&s->stores[i].name, "store%u", i) > 0);
 		assert_true(asprintf(&s->stores[i].url, "file:///stores/%u", i) > 0);
 	}
-	assert_int_equal(key_slot_wrap(s->volume_id, 1, volume_key, 0, type, secret, NULL, &s->slots[0]), 0);
+	assert_int_equal(key_slot_wrap(s->volume_id, 1, volume_key, 0, type, secret, NULL,
+				       &s->slots[0]),
+			 0);
 	s->n_slots = 1;
 	assert_int_equal(sealer_new(s->volume_id, &m->sealer), 0);
 	assert_int_equal(sealer_add_key(m->sealer, 1, volume_key), 0);
@@ -82,9 +84,11 @@ static void test_keys(void **state)
 	_cleanup_(sealer_freep) struct sealer *sealer = NULL;
 
 	make(&m, 0, KEY_FILE);
-	assert_int_equal(unlock(m.super, KEY_FILE, "another secret of 32 bytes or so", &sealer), SUPER_WRONG_KEY);
+	assert_int_equal(unlock(m.super, KEY_FILE, "another secret of 32 bytes or so", &sealer),
+			 SUPER_WRONG_KEY);
 	assert_int_equal(unlock(m.super, KEY_PASSPHRASE, SECRET, &sealer), SUPER_WRONG_KEY);
-	assert_int_equal(unlock(m.super, KEY_COMMAND, SECRET, &sealer), 0); /* it moved into a vault */
+	assert_int_equal(unlock(m.super, KEY_COMMAND, SECRET, &sealer),
+			 0); /* it moved into a vault */
 	sealer = sealer_free(sealer);
 	assert_int_equal(unlock(m.super, KEY_NONE, SECRET, &sealer), 0);
 	sealer = sealer_free(sealer);
@@ -134,7 +138,8 @@ static void test_parts_belong_together(void **state)
 
 	make(&a, 1, KEY_FILE);
 	make(&b, 2, KEY_FILE);
-	front = 14 + ((size_t)blob_span(a.object).data[12] << 8 | blob_span(a.object).data[13]) + 32;
+	front = 14 + ((size_t)blob_span(a.object).data[12] << 8 | blob_span(a.object).data[13]) +
+		32;
 	assert_int_equal(buf_add_span(&mixed, span_sub(blob_span(a.object), 0, front)), 0);
 	assert_int_equal(buf_add_span(&mixed, span_sub(blob_span(b.object), front, SIZE_MAX)), 0);
 	assert_int_equal(super_parse(buf_span(&mixed), &s), 0);
@@ -172,7 +177,8 @@ static void test_names(void **state)
 static void test_rollback_is_remembered(void **state)
 {
 	char file[] = "/tmp/mangrove-seen-XXXXXX";
-	uint8_t a[16] = "store a.........", b[16] = "store b.........", h1[32] = { 1 }, h2[32] = { 2 };
+	uint8_t a[16] = "store a.........", b[16] = "store b.........", h1[32] = { 1 },
+		h2[32] = { 2 };
 	int fd = mkstemp(file);
 
 	assert_true(fd >= 0);
