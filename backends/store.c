@@ -10,6 +10,7 @@
 #include "backends/store_i.h"
 
 #include "base/log.h"
+#include "base/metrics.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -132,6 +133,42 @@ static void count_locked(struct store *s, const struct store_call *c, int result
 	}
 }
 
+/* The same name finds the same metric: two threads at once find it twice. */
+static struct metric *seconds_of(struct store *s, enum store_op op)
+{
+	char labels[160];
+
+	if (!s->m_seconds[op]) {
+		snprintf(labels, sizeof(labels), "store=\"%s\",operation=\"%s\"", s->name,
+			 store_op_name(op));
+		s->m_seconds[op] = metric_get("mangrove_store_request_seconds",
+					      "Duration of requests to a store.", METRIC_SECONDS,
+					      labels);
+	}
+	return s->m_seconds[op];
+}
+
+static struct metric *errors_of(struct store *s)
+{
+	char labels[96];
+
+	if (!s->m_errors) {
+		snprintf(labels, sizeof(labels), "store=\"%s\"", s->name);
+		s->m_errors = metric_get("mangrove_store_errors_total",
+					 "Requests that failed, or whose end is not known.",
+					 METRIC_COUNTER, labels);
+	}
+	return s->m_errors;
+}
+
+static void measure(struct store *s, const struct store_call *c, int result)
+{
+	if (result == -ECANCELED) /* how long nobody waited says nothing */
+		return;
+	metric_observe_ns(seconds_of(s, c->op), clock_now() - c->call.started_ns);
+	metric_add(errors_of(s), is_error(result));
+}
+
 /* Runs on the finishing thread. */
 static void finished(struct call *call)
 {
@@ -143,6 +180,7 @@ static void finished(struct call *call)
 	lock_take(&s->sync.lock);
 	count_locked(s, c, call->result);
 	lock_give(&s->sync.lock);
+	measure(s, c, call->result);
 	if (c->entrance.then)
 		c->entrance.then(call);
 	LOCK_SCOPE(&s->sync.lock);

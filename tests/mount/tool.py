@@ -178,7 +178,10 @@ def test_two_faces():
         base = f"http://{mount['listen']}"
         has_fields(json.load(urllib.request.urlopen(base + "/status")), FIELDS)
         text = urllib.request.urlopen(base + "/metrics").read().decode()
-        for line in ('mangrove_store_up{store="aws"} 1', 'mangrove_deficit_bytes{store="azure"} 0', "mangrove_cache_bytes"):
+        for line in ('mangrove_store_up{store="aws"} 1', 'mangrove_deficit_bytes{store="azure"} 0', "mangrove_cache_bytes",
+                     'mangrove_store_request_seconds_count{store="aws",operation="put"}',
+                     'mangrove_store_errors_total{store="google"} 0', "mangrove_journal_commit_seconds_count",
+                     "mangrove_lost_operations_total 0"):
             assert line in text, text
         assert b"<!doctype html>" in urllib.request.urlopen(base + "/").read()
         for method, path, status in (("POST", "/sync", 403), ("GET", "/where?path=/", 403), ("POST", "/status", 405),
