@@ -273,7 +273,7 @@ static int hand_over(struct reader *g, struct buf *ret, unsigned *ret_store, uin
 	int r = g->result;
 
 	if (r == 0)
-		r = buf_add_span(ret, buf_span(&g->of[g->winner].attempt->call->body));
+		r = buf_move(ret, &g->of[g->winner].attempt->call->body);
 	if (ret_store && (r == 0 || r == STORE_RANGE))
 		*ret_store = g->winner;
 	if (ret_missing)

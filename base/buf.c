@@ -144,3 +144,20 @@ uint8_t *buf_take(struct buf *b, size_t *ret_len)
 	*b = BUF_INIT(b->limit);
 	return data;
 }
+
+int buf_move(struct buf *b, struct buf *from)
+{
+	int r = 0;
+
+	if (b->len == 0 && from->len <= b->limit && from->cap <= b->limit) {
+		const struct buf old = *b;
+
+		*b = (struct buf){ from->data, from->len, from->cap, old.limit };
+		*from = (struct buf){ old.data, 0, old.cap, from->limit };
+		return 0;
+	}
+	r = buf_add_span(b, buf_span(from));
+	if (r == 0)
+		buf_clear(from);
+	return r;
+}

@@ -36,6 +36,8 @@ must_check int buf_addf(struct buf *b, const char *fmt, ...) printf_like(2, 3);
 uint8_t *buf_extend(struct buf *b, size_t len);
 /* The content as a C string (a NUL is kept behind the end, not counted); borrowed until the next change. NULL: no memory. */
 const char *buf_str(struct buf *b);
+/* Appends the content of `from`, which is empty afterwards; no byte is copied when b is empty and may hold it. */
+must_check int buf_move(struct buf *b, struct buf *from);
 /* Hands the memory over to the caller, who frees it with free(); b becomes empty. NULL when b never had any. */
 uint8_t *buf_take(struct buf *b, size_t *ret_len);
 

@@ -84,6 +84,36 @@ static void test_take_hands_over(void **state)
 	buf_release(&b);
 }
 
+static void test_move(void **state)
+{
+	struct buf a, b;
+	const uint8_t *memory;
+
+	buf_init(&a, 100);
+	buf_init(&b, 1000);
+	assert_int_equal(buf_add_str(&a, "content"), 0);
+	memory = a.data;
+	assert_int_equal(buf_move(&b, &a), 0); /* into an empty one: the memory itself goes */
+	assert_ptr_equal(b.data, memory);
+	assert_string_equal(buf_str(&b), "content");
+	assert_int_equal(a.len, 0);
+	assert_int_equal(buf_add_str(&a, "+more"), 0);
+	assert_int_equal(buf_move(&b, &a), 0); /* into a used one: appended */
+	assert_string_equal(buf_str(&b), "content+more");
+	assert_int_equal(a.len, 0);
+	assert_int_equal(buf_move(&a, &b), 0);
+	buf_release(&a);
+	buf_release(&b);
+	buf_init(&a, 100);
+	buf_init(&b, 3);
+	assert_int_equal(buf_add_str(&a, "too long"), 0);
+	assert_int_equal(buf_move(&b, &a), -EMSGSIZE); /* nothing has changed */
+	assert_int_equal(b.len, 0);
+	assert_string_equal(buf_str(&a), "too long");
+	buf_release(&a);
+	buf_release(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -93,6 +123,7 @@ int main(void)
 		cmocka_unit_test(test_printf),
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_take_hands_over),
+		cmocka_unit_test(test_move),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
