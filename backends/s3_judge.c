@@ -4,7 +4,7 @@
  *
  * (J1) Codes first, status last: clones differ in the status more than in the code.
  * (J2) 409 means that somebody else was at work: whether our write happened is not known.
- * (J3) 200 may carry an error in its body; then it is not known either.
+ * (J3) 200 may carry an error in its body: of a write it is not known either, of a read nonsense.
  */
 #include "backends/s3_i.h"
 
@@ -100,7 +100,7 @@ static int hidden_error(struct exchange *x)
 	if (!fault_parse_xml(buf_span(&x->req->text), &x->fault))
 		return 0;
 	exchange_explain(x, NULL);
-	return x->writes ? STORE_UNKNOWN : -EAGAIN;
+	return x->writes ? STORE_UNKNOWN : fail(-EIO);
 }
 
 static int listed(struct exchange *x)

@@ -424,7 +424,7 @@ static void test_error_with_status_200(void **state)
 	assert_int_equal(put(r, "e200").result, STORE_UNKNOWN);
 	standin_fault(&r->server,
 		      "{\"fault\":\"error_200\",\"op\":\"list\",\"code\":\"InternalError\"}");
-	assert_int_equal(list(r).result, -EAGAIN);
+	assert_int_equal(list(r).result, -EIO);
 	assert_int_equal(list(r).result, 0);
 }
 
