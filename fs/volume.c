@@ -156,9 +156,14 @@ static int open_commit(struct volume *v, char *err, size_t err_size)
 
 	gethostname(host, sizeof(host) - 1);
 	snprintf(who, sizeof(who), "%s:%d", host, (int)getpid());
+	r = volume_past_note(v);
+	if (r)
+		return say(r, err, err_size, "cache folder %s: %s", v->cache_dir, strerror(-r));
 	r = commit_new(&o, v->journal, v->ns, &events, &v->commit);
 	if (!r)
 		r = commit_start(v->commit, clock_now() + BOOT_NS, err, err_size);
+	if (!r)
+		r = volume_past_fence(v);
 	if (r && !*err)
 		return say(r, err, err_size, "the journal cannot be followed: %s", strerror(-r));
 	return r;

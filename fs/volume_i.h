@@ -51,3 +51,8 @@ must_check int volume_unlock(const struct super *s, const struct key_source *src
 must_check int volume_local_open(struct volume *v, char *err, size_t err_size);
 /* The namespace's database; emptied when damaged or another volume's. */
 must_check int volume_namespace_open(struct volume *v, char *err, size_t err_size);
+
+/* Notes this mount in the cache folder, before the journal hears of it. */
+must_check int volume_past_note(struct volume *v);
+/* Fences the mounts that used this cache folder and ended without a word. */
+must_check int volume_past_fence(struct volume *v);

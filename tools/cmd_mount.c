@@ -101,6 +101,7 @@ static void keep_memory(void)
 {
 	mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
 	mallopt(M_TRIM_THRESHOLD, 128 * 1024 * 1024);
+	mallopt(M_TOP_PAD, 64 * 1024 * 1024);
 	mallopt(M_ARENA_MAX, 4);
 }
 

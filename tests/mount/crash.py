@@ -136,6 +136,23 @@ def test_killed_with_another_mount_going_on():
         assert read_file(a.path("g")) == b"from b"
 
 
+def test_unsent_copies_of_a_killed_mount_are_made():
+    """Killed while the third store has not got its copies: the next mount fences the dead one, finds what lacks, and makes it."""
+    with Rig("standin") as rig:
+        m = rig.mount()
+        pid = m.pid
+        rig.servers["google"].fault(op="put", match="/c/", fault="stall", ms=60000, count=0)
+        for i in range(5):
+            write_file(m.path(f"f{i}"), pattern(i, 200000), sync=True)
+        m.kill9(pid)
+        rig.servers["google"].clear()
+        m = rig.mount(directory=m.dir)
+        m.wait_healthy()
+        for i in range(5):
+            text = os.getxattr(m.path(f"f{i}"), "user.mangrove.replicas").decode()
+            assert text == "aws=1/1 azure=1/1 google=1/1", text
+
+
 def test_truncated_but_not_closed():
     """open(O_TRUNC), write, kill before close: the old contents."""
     with Rig() as rig:
