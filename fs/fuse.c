@@ -13,8 +13,6 @@
 
 #define READ_AHEAD_KB 1024
 
-static const struct fuse_lowlevel_ops ops;
-
 static void want(struct fuse_conn_info *conn, unsigned flag)
 {
 	if (conn->capable & flag)
@@ -55,7 +53,7 @@ static void set_read_ahead(const struct mountfs *fs)
 	fclose(f);
 }
 
-static void do_init(void *userdata, struct fuse_conn_info *conn)
+void do_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct mountfs *fs = userdata;
 
@@ -78,41 +76,6 @@ static void do_init(void *userdata, struct fuse_conn_info *conn)
 	}
 	log_info("fuse", "mounted", "protocol=%u.%u max_write=%u", conn->proto_major, conn->proto_minor, conn->max_write);
 }
-
-static const struct fuse_lowlevel_ops ops = {
-	.init = do_init,
-	.lookup = do_lookup,
-	.getattr = do_getattr,
-	.setattr = do_setattr,
-	.readlink = do_readlink,
-	.mknod = do_mknod,
-	.mkdir = do_mkdir,
-	.unlink = do_unlink,
-	.rmdir = do_rmdir,
-	.symlink = do_symlink,
-	.rename = do_rename,
-	.link = do_link,
-	.open = do_open,
-	.read = do_read,
-	.write = do_write,
-	.flush = do_flush,
-	.release = do_release,
-	.fsync = do_fsync,
-	.opendir = do_opendir,
-	.readdir = do_readdir,
-	.readdirplus = do_readdirplus,
-	.releasedir = do_releasedir,
-	.fsyncdir = do_fsyncdir,
-	.statfs = do_statfs,
-	.setxattr = do_setxattr,
-	.getxattr = do_getxattr,
-	.listxattr = do_listxattr,
-	.removexattr = do_removexattr,
-	.create = do_create,
-	.fallocate = do_fallocate,
-	.lseek = do_lseek,
-	.copy_file_range = do_copy_file_range,
-};
 
 /* A comma in a value would end it. */
 static int escape(const char *s, struct buf *ret)
@@ -155,7 +118,7 @@ static int session_new(struct mountfs *fs)
 	char *argv[] = { "mangrove", "-o", (char *)options, NULL };
 	struct fuse_args args = FUSE_ARGS_INIT(3, argv);
 
-	fs->session = fuse_session_new(&args, &ops, sizeof(ops), fs);
+	fs->session = fuse_session_new(&args, &timed_ops, sizeof(timed_ops), fs);
 	fuse_opt_free_args(&args);
 	return fs->session ? 0 : fail(-EINVAL);
 }

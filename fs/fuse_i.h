@@ -54,6 +54,8 @@ struct later {
 	struct mountfs *fs;
 	struct lock lock;
 	bool answered;
+	struct metric *metric; /* of the operation */
+	uint64_t begin_ns;
 };
 /* From now on an interruption answers EINTR. NULL: no memory (nothing was answered). */
 struct later *later_new(fuse_req_t req);
@@ -74,6 +76,13 @@ int entry_of(struct mountfs *fs, uint64_t ino, struct fuse_entry_param *ret);
 
 /* A pool's function that answers a request; runs it, or answers -ENOMEM/-EAGAIN in its place. */
 void run_later(struct pool *pool, struct later *l, task_fn *fn, void *arg);
+
+/* fuse_timed.c: the operations with their times */
+extern const struct fuse_lowlevel_ops timed_ops;
+void timed_defer(struct later *l);
+void timed_end(const struct later *l);
+/* fuse.c */
+void do_init(void *userdata, struct fuse_conn_info *conn);
 
 /* fuse_notify.c */
 int notify_start(struct mountfs *fs);

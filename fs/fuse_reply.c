@@ -34,6 +34,7 @@ struct later *later_new(fuse_req_t req)
 	l->req = req;
 	l->fs = fs_of(req);
 	lock_init(&l->lock, RANK_LEAF);
+	timed_defer(l);
 	fuse_req_interrupt_func(req, on_interrupt, l);
 	return l;
 }
@@ -48,6 +49,7 @@ bool later_claim(struct later *l)
 	lock_give(&l->lock);
 	if (ours) /* waits for a running on_interrupt, which finds it answered */
 		fuse_req_interrupt_func(l->req, NULL, NULL);
+	timed_end(l);
 	return ours;
 }
 
