@@ -53,7 +53,7 @@ void timed_end(const struct later *l)
 	static void timed_##name parameters                                                        \
 	{                                                                                          \
 		static struct metric *m;                                                           \
-                                                                                                   \
+	                                                                                             \
 		begin(&m, #name);                                                                  \
 		do_##name arguments;                                                               \
 		end();                                                                             \
@@ -62,53 +62,53 @@ void timed_end(const struct later *l)
 TIMED(lookup, (fuse_req_t req, fuse_ino_t parent, const char *name), (req, parent, name))
 TIMED(getattr, (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
 TIMED(setattr, (fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set, struct
-      fuse_file_info *fi), (req, ino, attr, set, fi))
+	fuse_file_info *fi), (req, ino, attr, set, fi))
 TIMED(readlink, (fuse_req_t req, fuse_ino_t ino), (req, ino))
 TIMED(mknod, (fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t
-      rdev), (req, parent, name, mode, rdev))
+	rdev), (req, parent, name, mode, rdev))
 TIMED(mkdir, (fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode), (req,
-      parent, name, mode))
+	parent, name, mode))
 TIMED(unlink, (fuse_req_t req, fuse_ino_t parent, const char *name), (req, parent, name))
 TIMED(rmdir, (fuse_req_t req, fuse_ino_t parent, const char *name), (req, parent, name))
 TIMED(symlink, (fuse_req_t req, const char *target, fuse_ino_t parent, const char
-      *name), (req, target, parent, name))
+	*name), (req, target, parent, name))
 TIMED(rename, (fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to, const
-      char *to_name, unsigned flags), (req, parent, name, to, to_name, flags))
+	char *to_name, unsigned flags), (req, parent, name, to, to_name, flags))
 TIMED(link, (fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name), (req,
-      ino, parent, name))
+	ino, parent, name))
 TIMED(open, (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
 TIMED(read, (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
-      fuse_file_info *fi), (req, ino, size, off, fi))
+	fuse_file_info *fi), (req, ino, size, off, fi))
 TIMED(write, (fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
-      struct fuse_file_info *fi), (req, ino, data, size, off, fi))
+	struct fuse_file_info *fi), (req, ino, data, size, off, fi))
 TIMED(flush, (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
 TIMED(release, (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
 TIMED(fsync, (fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi),
-      (req, ino, datasync, fi))
+	(req, ino, datasync, fi))
 TIMED(opendir, (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
 TIMED(readdir, (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
-      fuse_file_info *fi), (req, ino, size, off, fi))
+	fuse_file_info *fi), (req, ino, size, off, fi))
 TIMED(readdirplus, (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
-      fuse_file_info *fi), (req, ino, size, off, fi))
+	fuse_file_info *fi), (req, ino, size, off, fi))
 TIMED(releasedir, (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
 TIMED(fsyncdir, (fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info
-      *fi), (req, ino, datasync, fi))
+	*fi), (req, ino, datasync, fi))
 TIMED(statfs, (fuse_req_t req, fuse_ino_t ino), (req, ino))
 TIMED(setxattr, (fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
-      size_t size, int flags), (req, ino, name, value, size, flags))
+	size_t size, int flags), (req, ino, name, value, size, flags))
 TIMED(getxattr, (fuse_req_t req, fuse_ino_t ino, const char *name, size_t size), (req,
-      ino, name, size))
+	ino, name, size))
 TIMED(listxattr, (fuse_req_t req, fuse_ino_t ino, size_t size), (req, ino, size))
 TIMED(removexattr, (fuse_req_t req, fuse_ino_t ino, const char *name), (req, ino, name))
 TIMED(create, (fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct
-      fuse_file_info *fi), (req, parent, name, mode, fi))
+	fuse_file_info *fi), (req, parent, name, mode, fi))
 TIMED(fallocate, (fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, struct
-      fuse_file_info *fi), (req, ino, mode, off, len, fi))
+	fuse_file_info *fi), (req, ino, mode, off, len, fi))
 TIMED(lseek, (fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct
-      fuse_file_info *fi), (req, ino, off, whence, fi))
+	fuse_file_info *fi), (req, ino, off, whence, fi))
 TIMED(copy_file_range, (fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info
-      *fi, fuse_ino_t to, off_t to_off, struct fuse_file_info *to_fi, size_t len, int flags),
-      (req, ino, off, fi, to, to_off, to_fi, len, flags))
+	*fi, fuse_ino_t to, off_t to_off, struct fuse_file_info *to_fi, size_t len, int flags),
+	(req, ino, off, fi, to, to_off, to_fi, len, flags))
 
 const struct fuse_lowlevel_ops timed_ops = {
 	.init = do_init,

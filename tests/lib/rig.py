@@ -153,7 +153,7 @@ class Rig:
         return self
 
     def __exit__(self, *exc):
-        if exc[0] and exc[0] is not Skip:
+        if exc[0] and not issubclass(exc[0], (Skip, SystemExit)):
             self.show_logs()
         for m in reversed(self.mounts):
             subprocess.run([self.mangrove, "umount", m.dir], env=self.env, capture_output=True, timeout=LIMIT_S)
