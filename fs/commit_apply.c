@@ -7,6 +7,7 @@
 #include "fs/commit_i.h"
 
 #include "base/log.h"
+#include "base/plant.h"
 
 #include <stdio.h>
 #include <utlist.h>
@@ -274,6 +275,7 @@ int commit_apply(struct commit *c, const struct record *rec, uint64_t proposed_n
 	if (r) {
 		r = apply_failed(c, r);
 	} else {
+		watch_applied(c->me, rec, b.ops, b.results, b.n, &hash);
 		tell(c, &b);
 		if (fences_us(c, &b))
 			commit_halt(c, -EROFS, "this mount was fenced by another one");

@@ -2,7 +2,7 @@
 #include "fs/commit_i.h"
 
 #include "base/log.h"
-#include "fs/journal/plant.h"
+#include "base/plant.h"
 #include "fs/ns/lookup.h"
 
 #include <utlist.h>

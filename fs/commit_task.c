@@ -3,7 +3,7 @@
 #include "fs/commit_i.h"
 
 #include "base/log.h"
-#include "fs/journal/plant.h"
+#include "base/plant.h"
 
 #include <utlist.h>
 
@@ -28,6 +28,8 @@ static int fill_ops(struct commit *c, struct record *r)
 		return fail(-ENOMEM);
 	memcpy(r->authors[0], c->me, INCARNATION_BYTES);
 	DL_FOREACH(c->pending, p) {
+		if (plant(PLANT_HIGH_WATER_SET) && p == c->pending && p->next && p->kind >= OP_CREATE)
+			continue; /* sent later */
 		bytes += record_op_size(p->bytes.len);
 		if (bytes > RECORD_MAX)
 			break;
@@ -269,12 +271,16 @@ static void propose(struct commit *c)
 		won(c, fresh, begun, refresh);
 		break;
 	case JOURNAL_LOST:
+		if (plant(PLANT_LOST_BY_BALLOT))
+			plant_resubmit(c, other);
 		learned(c, other, 0);
 		break;
 	case JOURNAL_CONFLICT:
 		conflict(c);
 		break;
 	default: /* the record stands, and is proposed again */
+		if (plant(PLANT_UNKNOWN_IS_FAILURE))
+			plant_give_up(c);
 		failed(c, r);
 	}
 }

@@ -2,7 +2,7 @@
 #include "fs/journal/acceptor.h"
 
 #include "base/log.h"
-#include "fs/journal/plant.h"
+#include "base/plant.h"
 
 #define RETRY_FIRST_NS (50 * NS_PER_MS)
 #define RETRY_MOST_NS (2 * NS_PER_S)

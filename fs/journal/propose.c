@@ -9,10 +9,12 @@
  */
 #include "fs/journal/slot.h"
 
-#include "fs/journal/plant.h"
+#include "base/plant.h"
 
 #define BACKOFF_FIRST_NS (30 * NS_PER_MS)
 #define BACKOFF_MOST_NS (2 * NS_PER_S)
+/* Refused somewhere: whoever has not answered by then is not waited for in this ballot. */
+#define REFUSED_NS (300 * NS_PER_MS)
 
 /* How far a store has come in the present ballot. */
 enum phase { PHASE_NEW, PHASE_PROMISING, PHASE_PROMISED, PHASE_ACCEPTING, PHASE_ACCEPTED, PHASE_REFUSED };
@@ -71,12 +73,12 @@ int slot_fast(struct slot *s, const struct record *rec, uint64_t deadline_ns, co
 {
 	const struct ballot b = ballot_of(0, s->journal->me);
 	_cleanup_(blob_unrefp) struct blob *record = blob_copy(buf_span(&rec->bytes));
-	uint64_t lost = 0;
+	uint64_t lost = 0, until = deadline_ns;
 
 	if (!record)
 		return fail(-ENOMEM);
 	slot_ask(s, journal_pick(s->journal));
-	while (clock_now() < deadline_ns) {
+	while (clock_now() < until) {
 		enum tally_verdict v;
 		int r = fast_start(s, &b, record, rec->hash);
 
@@ -94,9 +96,11 @@ int slot_fast(struct slot *s, const struct record *rec, uint64_t deadline_ns, co
 			return v == TALLY_CHOSEN ? 0 : JOURNAL_CONFLICT;
 		if (s->journal->n_stores - (unsigned)__builtin_popcountll(lost) < s->tally.majority)
 			break;
+		if (lost && until == deadline_ns)
+			until = MIN(deadline_ns, clock_now() + REFUSED_NS);
 		slot_widen(s);
 		if (!answers_waiting(s))
-			slot_wait(s, deadline_ns);
+			slot_wait(s, until);
 	}
 	return JOURNAL_UNDETERMINED;
 }
@@ -182,14 +186,13 @@ static void fix_value(struct two_phase *t)
 	}
 }
 
-/* Can this ballot still win? */
-static bool ballot_open(const struct two_phase *t)
+static unsigned count_refused(const struct two_phase *t)
 {
-	unsigned refused = 0;
+	unsigned n = 0;
 
 	for_each_store(i, t->slot->asked)
-		refused += t->phase[i] == PHASE_REFUSED;
-	return t->slot->journal->n_stores - refused >= t->slot->tally.majority;
+		n += t->phase[i] == PHASE_REFUSED;
+	return n;
 }
 
 static int step_all(struct two_phase *t)
@@ -216,8 +219,9 @@ static int step_all(struct two_phase *t)
 static int run_ballot(struct two_phase *t, uint64_t deadline_ns, const struct tally_accept **ret)
 {
 	struct slot *s = t->slot;
+	uint64_t until = deadline_ns;
 
-	while (clock_now() < deadline_ns) {
+	while (clock_now() < until) {
 		enum tally_verdict v;
 		int r = step_all(t);
 
@@ -226,13 +230,15 @@ static int run_ballot(struct two_phase *t, uint64_t deadline_ns, const struct ta
 		v = tally_verdict(&s->tally, ret);
 		if (v == TALLY_CHOSEN || v == TALLY_CONFLICT)
 			return v == TALLY_CHOSEN ? 0 : JOURNAL_CONFLICT;
-		if (!ballot_open(t))
+		if (s->journal->n_stores - count_refused(t) < s->tally.majority)
 			return JOURNAL_LOST;
+		if (count_refused(t) && until == deadline_ns)
+			until = MIN(deadline_ns, clock_now() + REFUSED_NS);
 		slot_widen(s);
 		if (!answers_waiting(s))
-			slot_wait(s, deadline_ns);
+			slot_wait(s, until);
 	}
-	return JOURNAL_UNDETERMINED;
+	return until < deadline_ns ? JOURNAL_LOST : JOURNAL_UNDETERMINED;
 }
 
 static void next_ballot(struct two_phase *t)
@@ -263,6 +269,7 @@ int slot_two_phase(struct slot *s, const struct record *rec, uint64_t deadline_n
 		sleep_until(MIN(deadline_ns, clock_now() + backoff / 2 + random_u64() % backoff));
 		backoff = MIN(2 * backoff, BACKOFF_MOST_NS);
 	}
+	s->journal->mine.round = MAX(s->journal->mine.round, s->tally.round); /* the next try begins above it */
 	blob_unref(t.value);
 	blob_unref(t.own);
 	if (r == JOURNAL_UNDETERMINED && count_phase(&t, PHASE_PROMISED) < s->tally.majority && s->failed)

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/journal/slot.h"
 
-#include "fs/journal/plant.h"
+#include "base/plant.h"
 
 /* A store that is left out at first (open breaker, long queue) is asked after all when the others are slow. */
 #define PATIENCE_NS (500 * NS_PER_MS)
 /* A learner that has read a majority waits this much longer for the others to settle a doubt. */
 #define SETTLE_LEAST_NS (100 * NS_PER_MS)
+#define SETTLE_MOST_NS NS_PER_S
 #define SETTLE_FACTOR 3
+/* And the links of the next slot are asked for so long, whatever the deadline. */
+#define NAME_NS NS_PER_S
 
 void slot_init(struct slot *s, struct journal *j)
 {
@@ -103,6 +106,26 @@ static bool learn_busy(const struct slot *s)
 	return false;
 }
 
+/* Waits until a majority has said what is there, or nobody is left to say it. */
+static void await_majority(struct journal *j, struct call *const *calls, uint64_t deadline_ns)
+{
+	for (;;) {
+		unsigned known = 0, finished = 0, all = 0;
+
+		for (unsigned i = 0; i < REPLICAS_MAX; i++) {
+			const bool over = calls[i] && call_finished(calls[i]);
+
+			all += calls[i] != NULL;
+			finished += over;
+			known += over && (calls[i]->result == 0 || calls[i]->result == STORE_MISSING);
+		}
+		if (known >= j->n_stores / 2 + 1 || finished == all)
+			return;
+		if (calls_wait(calls, REPLICAS_MAX, finished + 1, deadline_ns) < 0)
+			return;
+	}
+}
+
 /* Reads the first links of another slot at these stores. A store that is away does not keep the others' answers back. */
 static void read_first(struct journal *j, uint64_t slot, uint64_t stores, uint64_t deadline_ns,
 		       void (*fn)(enum acceptor_event event, const struct acceptor *a, void *arg), void *arg)
@@ -115,7 +138,7 @@ static void read_first(struct journal *j, uint64_t slot, uint64_t stores, uint64
 		acceptor_read(&first[i]);
 		calls[i] = first[i].call ? &first[i].call->call : NULL;
 	}
-	calls_wait(calls, REPLICAS_MAX, j->n_stores / 2 + 1, deadline_ns);
+	await_majority(j, calls, deadline_ns);
 	for_each_store(i, stores) {
 		fn(acceptor_step(&first[i]), &first[i], arg);
 		acceptor_release(&first[i]);
@@ -146,10 +169,9 @@ static void take_name(enum acceptor_event event, const struct acceptor *a, void 
 }
 
 /* The chains of the slot itself do not tell: a link of the next slot names the record, if one was chosen. */
-static void learn_name(struct slot *s, uint64_t deadline_ns)
+static void learn_name(struct slot *s)
 {
-	deadline_ns = MIN(deadline_ns, clock_now() + NS_PER_S);
-	read_first(s->journal, s->number + 1, s->asked, deadline_ns, take_name, &s->tally);
+	read_first(s->journal, s->number + 1, s->asked, clock_now() + NAME_NS, take_name, &s->tally);
 }
 
 static int verdict_result(enum tally_verdict v)
@@ -166,11 +188,19 @@ static int verdict_result(enum tally_verdict v)
 	}
 }
 
+static uint64_t settle_ns(uint64_t reading_ns)
+{
+	const uint64_t ns = SETTLE_LEAST_NS + SETTLE_FACTOR * reading_ns;
+
+	return MIN(ns, SETTLE_MOST_NS);
+}
+
 /* Reads chains until they say something, or a majority was read and the rest had its time. */
 static int learn_chains(struct slot *s, uint64_t deadline_ns, const struct tally_accept **ret)
 {
 	const uint64_t begun = clock_now();
 	uint64_t until = deadline_ns;
+	bool settling = false;
 
 	for (;;) {
 		enum tally_verdict v;
@@ -193,10 +223,12 @@ static int learn_chains(struct slot *s, uint64_t deadline_ns, const struct tally
 				return JOURNAL_UNDETERMINED;
 			slot_ask(s, s->journal->o.stores);
 		}
-		if ((unsigned)__builtin_popcountll(s->tally.complete) >= s->tally.majority && until == deadline_ns)
-			until = MIN(deadline_ns, now + SETTLE_LEAST_NS + SETTLE_FACTOR * (now - begun));
+		if ((unsigned)__builtin_popcountll(s->tally.complete) >= s->tally.majority && !settling) {
+			settling = true;
+			until = MIN(deadline_ns, now + settle_ns(now - begun));
+		}
 		if (now >= until)
-			return until < deadline_ns ? JOURNAL_UNDETERMINED : slot_failure(s);
+			return settling ? JOURNAL_UNDETERMINED : slot_failure(s);
 		slot_widen(s);
 		slot_wait(s, until);
 	}
@@ -210,6 +242,6 @@ int slot_learn(struct slot *s, uint64_t deadline_ns, const struct tally_accept *
 	r = learn_chains(s, deadline_ns, ret);
 	if (r != JOURNAL_UNDETERMINED || s->tally.named)
 		return r;
-	learn_name(s, deadline_ns);
+	learn_name(s);
 	return verdict_result(tally_verdict(&s->tally, ret));
 }

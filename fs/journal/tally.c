@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/journal/tally.h"
 
-#include "fs/journal/plant.h"
+#include "base/plant.h"
 
 void tally_init(struct tally *t, unsigned n_stores, const uint8_t owner[INCARNATION_BYTES],
 		const uint8_t prev[RECORD_HASH_SIZE])

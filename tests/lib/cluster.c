@@ -24,7 +24,7 @@ void cluster_close(struct cluster *c)
 		c->buckets[i] = mem_bucket_free(c->buckets[i]);
 }
 
-static void store_id(unsigned i, uint8_t ret[16])
+void cluster_store_id(unsigned i, uint8_t ret[16])
 {
 	memset(ret, (int)(0xa0 + i), 16);
 }
@@ -66,7 +66,7 @@ int member_open(struct member *m, struct cluster *c, unsigned number, bool read_
 	o.replicas = m->replicas;
 	o.sealer = m->sealer;
 	for (unsigned i = 0; i < CLUSTER_STORES; i++)
-		store_id(i, o.store_ids[i]);
+		cluster_store_id(i, o.store_ids[i]);
 	return journal_new(&o, &m->journal);
 }
 
@@ -102,7 +102,7 @@ static int format_value(struct buf *ret)
 	memset(f.name_key, 0x77, sizeof(f.name_key));
 	f.n_stores = CLUSTER_STORES;
 	for (unsigned i = 0; i < CLUSTER_STORES; i++) {
-		store_id(i, f.stores[i].id);
+		cluster_store_id(i, f.stores[i].id);
 		f.stores[i].roles = STORE_ROLE_DATA | STORE_ROLE_JOURNAL;
 		f.stores[i].name = SPAN_LITERAL("store");
 		f.stores[i].url = SPAN_LITERAL("mem://");

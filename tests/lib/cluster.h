@@ -38,6 +38,7 @@ void cluster_close(struct cluster *c);
 /* Gets a FORMAT chosen in slot 0. */
 int cluster_format(struct cluster *c);
 extern const uint8_t cluster_volume_id[16];
+void cluster_store_id(unsigned i, uint8_t ret[16]);
 
 /* A way to the stores and a journal upon it. */
 int member_open(struct member *m, struct cluster *c, unsigned number, bool read_only);

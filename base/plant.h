@@ -23,7 +23,22 @@ enum plant {
 };
 
 #ifdef MANGROVE_PLANTS
+struct commit;
+struct op;
+struct record;
+struct result;
+struct state_hash;
 bool plant(enum plant p);
+void plant_incarnation(uint8_t ret[16]);
+void plant_give_up(struct commit *c);
+void plant_resubmit(struct commit *c, const struct record *r);
+/* What a mount has applied, for whoever compares. */
+void watch_applied(const uint8_t who[16], const struct record *r, const struct op *ops, const struct result *results,
+		   size_t n, const struct state_hash *after);
 #else
 #define plant(p) false
+#define plant_incarnation(ret) ((void)0)
+#define plant_give_up(c) ((void)0)
+#define plant_resubmit(c, r) ((void)0)
+#define watch_applied(who, r, ops, results, n, after) ((void)0)
 #endif
