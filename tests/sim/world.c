@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/world.h"
 
+#include "tests/sim/plants.h"
 #include "tests/sim/watch.h"
-
-#include <stdio.h>
 
 struct world world;
 
@@ -51,6 +50,15 @@ static void own_fault(enum store_op op, struct mem_fate *fate)
 	}
 }
 
+/* Is the way shut just now? As long as nothing is drawn for it, it stays as it is. */
+static bool flaps(const struct member_store *way, uint64_t now)
+{
+	uint64_t x = sim_seed() * 0x9e3779b97f4a7c15u + now / world.flap_ns * 1021 + way->member * 31 + way->store;
+
+	x = (x ^ (x >> 31)) * 0xbf58476d1ce4e5b9u;
+	return (x >> 40) % 2;
+}
+
 static void plan(enum store_op op, struct span name, struct mem_fate *fate, void *arg)
 {
 	const struct member_store *way = arg;
@@ -64,7 +72,11 @@ static void plan(enum store_op op, struct span name, struct mem_fate *fate, void
 	fate->answer_ns = fate->execute_ns + latency / 4 + sim_below(latency);
 	if (way->member == 0 || world.healed) /* the format, the last reader */
 		return;
-	if (now < world.cut_until[way->member - 1][way->store]) {
+	if (world.flap_ns && flaps(way, now)) {
+		fate->lost = true;
+		fate->mute = sim_chance(50);
+		fate->result = op == STORE_PUT ? STORE_UNKNOWN : -EAGAIN;
+	} else if (now < world.cut_until[way->member - 1][way->store]) {
 		fate->mute = true;
 		fate->lost = sim_chance(70);
 	} else if (sim_chance(world.bad_percent)) {
@@ -80,6 +92,10 @@ static void draw(void)
 	world.n_machines = 1 + (unsigned)sim_below(MACHINES_MAX);
 	world.steps = 10 + (unsigned)sim_below(30);
 	world.bad_percent = sim_chance(30) ? 0 : (unsigned)sim_below(25);
+	if (sim_chance(15)) {
+		world.n_machines = MACHINES_MAX;
+		world.flap_ns = ms(20 + sim_below(1000));
+	}
 	for (unsigned i = 0; i < CLUSTER_STORES; i++)
 		world.latency_ns[i] = ms(1 + sim_below(sim_chance(20) ? 200 : 20));
 	world.options.hold_ns = ms(holds_ms[sim_below(ARRAY_SIZE(holds_ms))]);
@@ -209,6 +225,7 @@ void world_run(uint64_t seed)
 	watch_begin();
 	draw();
 	watch_say("%u machines, %u steps, %u%% bad", world.n_machines, world.steps, world.bad_percent);
+	plant_machine = MACHINES_MAX;
 	if (cluster_open(&world.cluster) || cluster_format(&world.cluster))
 		watch_fail("could not format");
 	start_all();

@@ -30,6 +30,7 @@ struct world {
 	struct machine machines[MACHINES_MAX];
 	unsigned steps;       /* of each machine's programs */
 	unsigned bad_percent; /* of requests that meet a fault of their own */
+	uint64_t flap_ns;     /* ways to stores open and close this often; 0: they do not */
 	uint64_t latency_ns[CLUSTER_STORES];
 	enum outage outage[CLUSTER_STORES];
 	uint64_t outage_until[CLUSTER_STORES];
