@@ -5,9 +5,8 @@
  * A piece is opaque sealed bytes here; who asks opens and verifies it.
  *
  * (P1) One fetch per missing piece at a time; others wait for it (to their own deadline).
- * (P2) What was fetched was verified by the fetcher before it came here. What comes from
- *      disk is verified by who opens it; a bad one is reported with pieces_bad() and asked for
- *      again.
+ * (P2) Nothing here is trusted: who opens a piece verifies it, whether it was fetched just now or lay on
+ *      disk. A bad one is reported with pieces_bad() and asked for again.
  * (P3) A piece in use is never evicted or changed.
  * (P4) A full or failing cache disk costs speed, never an error.
  */
@@ -34,7 +33,7 @@ must_check int pieces_new(const struct pieces_options *opts, struct pieces **ret
 struct pieces *pieces_free(struct pieces *p);
 DEFINE_CLEANUP(struct pieces *, pieces_free)
 
-/* Fetches and verifies; runs on the asking thread. 0 with an owned blob, or negative errno. */
+/* Fetches; runs on the asking thread. 0 with an owned blob, or negative errno. */
 typedef int piece_fetch_fn(const struct piece_id *id, void *arg, struct blob **ret);
 /*
  * 0 with a held piece (pieces_put_back); negative errno of the fetch; -ETIMEDOUT waiting for

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a chunk's place to plaintext: pieces near at hand or from the nearest healthy store,
- * verified, and again from another store when a seal is broken.
+ * From a chunk's place to plaintext: pieces near at hand or from the nearest healthy store, and again from
+ * another store when a seal is broken.
+ *
+ * (R1) Every byte that reaches a program was authenticated when its frame was opened, wherever the piece came from.
+ *      So a piece is opened once, not twice; only after a broken seal are copies verified as they come, which
+ *      tells the bad replica from the good one.
  */
 #include "fs/data/data_i.h"
 struct fetch {
@@ -9,7 +13,8 @@ struct fetch {
 	struct chunk_seal seal;
 	uint64_t have;
 	uint64_t deadline_ns;
-	bool gone; /* every store said so */
+	bool verify; /* a copy of it was broken: find out whose (R1) */
+	bool gone;   /* every store said so */
 };
 
 static void note_bad(struct fetch *f, unsigned store, const char *how)
@@ -29,8 +34,8 @@ static void count_corrupt(struct data *d)
 	d->sync.corrupt_frames++;
 }
 
-/* Reads frames of one piece from the stores until a copy verifies. */
-static int fetch_verified(struct fetch *f, uint32_t first, uint32_t count, struct buf *bytes)
+/* Reads frames of one piece from the stores; until a copy verifies, when asked to. */
+static int fetch_frames(struct fetch *f, uint32_t first, uint32_t count, struct buf *bytes)
 {
 	_cleanup_(chunk_opener_freep) struct chunk_opener *opener = NULL;
 	uint64_t avoid = 0, off, len;
@@ -60,7 +65,8 @@ static int fetch_verified(struct fetch *f, uint32_t first, uint32_t count, struc
 		}
 		if (r < 0)
 			return r;
-		if (r == 0 && bytes->len == len && chunk_verify(opener, first, buf_span(bytes)) == 0)
+		if (r == 0 && bytes->len == len &&
+		    (!f->verify || chunk_verify(opener, first, buf_span(bytes)) == 0))
 			return 0;
 		count_corrupt(f->d);
 		note_bad(f, store, r == STORE_RANGE || bytes->len != len ? "short" : "seal broken");
@@ -80,7 +86,7 @@ static int fetch_piece(const struct piece_id *id, void *arg, struct blob **ret)
 		return fail(-EIO);
 
 	_cleanup_buf_ struct buf bytes = BUF_INIT(PIECE_SEALED);
-	int r = fetch_verified(f, first, MIN(PIECE_FRAMES, frames - first), &bytes);
+	int r = fetch_frames(f, first, MIN(PIECE_FRAMES, frames - first), &bytes);
 
 	if (r < 0)
 		return r;
@@ -141,14 +147,17 @@ static int get_piece(struct data *d, struct fetch *f, const struct piece_id *id,
 	return r < 0 && f->gone ? FETCH_GONE : r;
 }
 
-/* One piece's share of a part. A piece from the disk that does not verify is fetched once more. */
+/*
+ * One piece's share of a part. A piece that does not verify is forgotten and fetched again, verified; the third attempt is
+ * for who joined somebody else's unverified fetch.
+ */
 static int read_piece(struct data *d, struct chunk_opener *o, struct fetch *f, uint32_t from, uint32_t to,
 		      enum file_wait wait, uint8_t *dst)
 {
 	struct piece_id id;
 
 	piece_of(&f->seal, from / PIECE_SIZE, &id);
-	for (int attempt = 0; attempt < 2; attempt++) {
+	for (int attempt = 0; attempt < 3; attempt++) {
 		struct piece *piece = NULL;
 		int r = get_piece(d, f, &id, wait, &piece);
 
@@ -162,7 +171,8 @@ static int read_piece(struct data *d, struct chunk_opener *o, struct fetch *f, u
 		pieces_put_back(piece);
 		if (r != SEAL_BROKEN)
 			return r;
-		log_warn("data", "a piece in the cache was damaged, it is fetched again", "piece=%u", id.index);
+		log_warn("data", "a piece did not verify, it is fetched again", "piece=%u", id.index);
+		f->verify = true;
 	}
 	return fail(-EIO);
 }
