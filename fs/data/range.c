@@ -103,24 +103,6 @@ static int allocate_locked(struct file *f, uint64_t off, uint64_t len, bool keep
 	return truncate_locked(f, off + len, time_ns);
 }
 
-/* Space is not reserved: there is no such thing at an object store. What POSIX promises of the size is kept. */
-int data_allocate(struct data *d, uint64_t ino, uint64_t off, uint64_t len, bool keep_size, uint64_t time_ns)
-{
-	struct file *f;
-	int r;
-
-	if (off > FILE_SIZE_MAX || len > FILE_SIZE_MAX - off)
-		return fail(-EFBIG);
-	f = file_find(d, ino);
-	if (!f)
-		return fail(-ENOMEM);
-	lock_take(&f->lock);
-	r = allocate_locked(f, off, len, keep_size, time_ns);
-	lock_give(&f->lock);
-	file_unref(f);
-	return r;
-}
-
 static int punch_locked(struct file *f, uint64_t off, uint64_t len, bool keep_size, uint64_t time_ns)
 {
 	uint64_t size, ns_size;
@@ -151,7 +133,10 @@ static int punch_locked(struct file *f, uint64_t off, uint64_t len, bool keep_si
 	return r;
 }
 
-int data_punch(struct data *d, uint64_t ino, uint64_t off, uint64_t len, bool keep_size, uint64_t time_ns)
+typedef int range_fn(struct file *f, uint64_t off, uint64_t len, bool keep_size, uint64_t time_ns);
+
+static int with_range(struct data *d, uint64_t ino, uint64_t off, uint64_t len, bool keep_size,
+		      uint64_t time_ns, range_fn *fn)
 {
 	struct file *f;
 	int r;
@@ -162,10 +147,23 @@ int data_punch(struct data *d, uint64_t ino, uint64_t off, uint64_t len, bool ke
 	if (!f)
 		return fail(-ENOMEM);
 	lock_take(&f->lock);
-	r = punch_locked(f, off, len, keep_size, time_ns);
+	r = fn(f, off, len, keep_size, time_ns);
 	lock_give(&f->lock);
 	file_unref(f);
 	return r;
+}
+
+/* Space is not reserved: there is no such thing at an object store. What POSIX promises of the size is kept. */
+int data_allocate(struct data *d, uint64_t ino, uint64_t off, uint64_t len, bool keep_size,
+		  uint64_t time_ns)
+{
+	return with_range(d, ino, off, len, keep_size, time_ns, allocate_locked);
+}
+
+int data_punch(struct data *d, uint64_t ino, uint64_t off, uint64_t len, bool keep_size,
+	       uint64_t time_ns)
+{
+	return with_range(d, ino, off, len, keep_size, time_ns, punch_locked);
 }
 
 /* The namespace's first extent at or after `at`, below `end`. */
