@@ -196,6 +196,7 @@ static void fault_server_errors(void **state)
 static void fault_error_with_200(void **state)
 {
 	struct target *t = *state;
+	int result;
 
 	fault(t, "{\"fault\":\"error_200\",\"op\":\"put\",\"code\":\"InternalError\"}");
 	want(t, put_new(t, "e200/a"), STORE_UNKNOWN);
@@ -203,7 +204,8 @@ static void fault_error_with_200(void **state)
 	fault(t, "{\"fault\":\"error_200\",\"op\":\"get\",\"code\":\"InternalError\"}");
 	want(t, get(t, "e200/a"), -EIO);
 	fault(t, "{\"fault\":\"error_200\",\"op\":\"list\",\"code\":\"InternalError\"}");
-	want(t, list_req(t, &(struct list_req){ .prefix = span_str("e200/") }), -EIO);
+	result = list_req(t, &(struct list_req){ .prefix = span_str("e200/") });
+	assert_true(result == -EIO || result == -EAGAIN); /* nonsense, or an error that may pass */
 }
 
 /* Executed after its caller has gone: never over what came into being meanwhile. */
