@@ -78,6 +78,24 @@ static int check_fit(const struct volume *v, char *err, size_t err_size)
 	return 0;
 }
 
+/*
+ * A killed daemon keeps its locks until the kernel has ended the last of its threads, which may be inside a write to the
+ * disk: whoever mounts again at once waits that long.
+ */
+#define DYING_NS (5 * NS_PER_S)
+
+static bool lock_soon(int fd)
+{
+	const uint64_t deadline = clock_now() + DYING_NS;
+
+	while (flock(fd, LOCK_EX | LOCK_NB)) {
+		if (errno != EWOULDBLOCK || clock_now() >= deadline)
+			return false;
+		sleep_for(50 * NS_PER_MS);
+	}
+	return true;
+}
+
 static int lock_folder(struct volume *v, char *err, size_t err_size)
 {
 	_cleanup_free_ char *path = NULL;
@@ -89,7 +107,7 @@ static int lock_folder(struct volume *v, char *err, size_t err_size)
 	if (fd < 0)
 		return say(-errno, err, err_size, "cache folder %s: %s", v->cache_dir,
 			   strerror(errno));
-	if (flock(fd, LOCK_EX | LOCK_NB))
+	if (!lock_soon(fd))
 		return say(
 			-EBUSY, err, err_size,
 			"cache folder %s is in use by another mount; give this one its own with -o cache_dir=",
