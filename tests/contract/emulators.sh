@@ -5,8 +5,8 @@
 # fake-gcs-server (GCS); and MinIO (S3) when MANGROVE_TEST_MINIO=1, because it takes long to build.
 #
 #	emulators.sh install [NAME...]   find or build them, without a name all; kept for the next time
-#	emulators.sh start NAME DIR      start one with its data in DIR; prints "PORT PID" when it is
-#	                                 ready and has the bucket or container "mangrove"
+#	emulators.sh start NAME DIR [PORT]  start one with its data in DIR, at a free port or this one; prints
+#	                                 "PORT PID" when it is ready and has the bucket or container "mangrove"
 #	emulators.sh env NAME PORT       NAME=VALUE lines for a client, and URL
 #	emulators.sh stop PID            ends it and waits until it is gone
 #
@@ -233,7 +233,7 @@ emulator_ready_path()
 # A subshell in which only the background job's descriptors stay open.
 emulator_start_once()
 (
-	port=$(emulator_free_port)
+	port=${4:-$(emulator_free_port)}
 	eval "export $(emulator_env "$1" "$port" | grep -v URL | tr '\n' ' ')"
 	(emulator_exec "$1" "$2" "$3" "$port") </dev/null >"$3/$1.log" 2>&1 9>&- &
 	pid=$!
@@ -248,14 +248,14 @@ emulator_start_once()
 
 emulator_start()
 {
-	[ $# -eq 2 ] || { echo "usage: emulators.sh start NAME DIR" >&2; return 2; }
+	[ $# -eq 2 ] || [ $# -eq 3 ] || { echo "usage: emulators.sh start NAME DIR [PORT]" >&2; return 2; }
 	emulator_install "$1" || return
 	mkdir -p "$2"
 	folder=$(emulator_folder "$1")
 	data=$(cd "$2" && pwd)
 	# Somebody else may take the port in between: then with another one.
 	for _ in 1 2 3; do
-		emulator_start_once "$1" "$folder" "$data" && return 0
+		emulator_start_once "$1" "$folder" "$data" "${3:-}" && return 0
 	done
 	echo "emulators.sh: $1 does not start, see $data/$1.log" >&2
 	return 1

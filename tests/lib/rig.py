@@ -13,6 +13,7 @@
 Whatever happens, leaving the block unmounts, ends every process that was started and removes the folder.
 """
 
+import collections
 import contextlib
 import hashlib
 import json
@@ -123,6 +124,9 @@ def is_zombie(pid):
         return True
 
 
+Emulator = collections.namedtuple("Emulator", "server port pid")
+
+
 class Rig:
     """A temporary folder with stores and a volume on them.
 
@@ -223,27 +227,34 @@ class Rig:
                 "google": f"gs://mangrove/v?{ends['google']}{more}"}
 
     def _emulator_stores(self):
-        script = os.path.join(HERE, "..", "contract", "emulators.sh")
         self.emulators, stores = {}, {}
         for name, server in (("aws", "versitygw"), ("azure", "azurite"), ("google", "fakegcs")):
-            folder = os.path.join(self.tmp, "emulator-" + name)
-            os.makedirs(folder)
-            out = subprocess.run(["bash", script, "start", server, folder], capture_output=True, text=True, timeout=1800)
-            if out.returncode == 77:
-                raise Skip(out.stdout.strip().splitlines()[-1] if out.stdout.strip() else f"{server} cannot be had")
-            if out.returncode:
-                raise AssertionError(f"{server}: {out.stdout}{out.stderr}")
-            port, pid = out.stdout.split()[-2:]
-            self.emulators[name] = (server, int(port), int(pid))
-            self.stack.callback(subprocess.run, ["bash", script, "stop", pid], capture_output=True)
-            env = subprocess.run(["bash", script, "env", server, port], capture_output=True, text=True, check=True)
-            for line in env.stdout.splitlines():
-                key, value = line.split("=", 1)
-                if key == "URL":
-                    stores[name] = value
-                else:
-                    self.env[key] = value
+            self.start_emulator(name, server)
+            env = dict(line.split("=", 1) for line in
+                       self._emulator_script("env", server, str(self.emulators[name].port)).stdout.splitlines())
+            stores[name] = env.pop("URL")
+            self.env.update(env)
         return stores
+
+    @staticmethod
+    def _emulator_script(*arguments):
+        script = os.path.join(HERE, "..", "contract", "emulators.sh")
+        out = subprocess.run(["bash", script, *arguments], capture_output=True, text=True, timeout=1800)
+        if out.returncode == 77:
+            said = out.stdout.strip().splitlines() or [f"{arguments[1]} cannot be had"]
+            raise Skip(said[-1].removeprefix("skipped: "))
+        if out.returncode:
+            raise AssertionError(f"emulators.sh {' '.join(arguments)}: {out.stdout}{out.stderr}")
+        return out
+
+    def start_emulator(self, name, server, port=None):
+        """With a port: once more, there, on the same data."""
+        folder = os.path.join(self.tmp, "emulator-" + name)
+        os.makedirs(folder, exist_ok=True)
+        out = self._emulator_script("start", server, folder, *([str(port)] if port else []))
+        port, pid = (int(word) for word in out.stdout.split()[-2:])
+        self.emulators[name] = Emulator(server, port, pid)
+        self.stack.callback(self._emulator_script, "stop", str(pid))
 
     # the volume
 
