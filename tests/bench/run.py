@@ -121,7 +121,7 @@ def bench_sequential(table, a):
             """The same bytes in 8 MiB objects to three servers, each by one curl process with four transfers at a time."""
             runs = []
             for n in rig.servers:
-                config = "next\n".join(f'url = "{rig.upload_url(n, f"raw{i}")}"\ndata-binary = "@{chunk}"\noutput = /dev/null\n'
+                config = "next\n".join(f'url = "{rig.upload_url(n, f"raw{i}")}"\nrequest = POST\nupload-file = "{chunk}"\noutput = /dev/null\n'
                                        f'header = "Content-Type: application/octet-stream"\nheader = "Expect:"\n'
                                        for i in range(size // (8 * MiB)))
                 p = subprocess.Popen(["curl", "-sS", "--fail", "--no-progress-meter", "-Z", "--parallel-max", "4", "-K", "-"],
@@ -135,7 +135,8 @@ def bench_sequential(table, a):
         rig.run("sync", m.dir, "--all")
         m.umount()
         shutil.rmtree(m.cache)
-        curl("-X", "POST", "-H", "Content-Type: application/octet-stream", "-H", "Expect:", "--data-binary", f"@{sample}", rig.upload_url("one", "whole"))
+        curl("-X", "POST", "-T", sample, "-H", "Content-Type: application/octet-stream", "-H", "Expect:",
+             rig.upload_url("one", "whole"))
         m = rig.mount()
         ours = timed(lambda: read_all(m.path("f")))
         other = best(2, lambda: curl_ranges(rig.url("one", "whole"), size))
