@@ -21,6 +21,7 @@
 #define RECEIVE_FEW_BYTES (16L * 1024)
 #define SEND_BYTES (1024L * 1024)
 #define CONNECT_TIMEOUT_MS 3000
+#define LATE_MS 100 /* deadlines are kept by end_overdue(); libcurl, whose clock is a coarser one, is only behind it */
 #define IDLE_S 60
 #define LONGEST_SLEEP_MS 1000
 #define DNS_CACHE_S 30L
@@ -209,7 +210,7 @@ static long remaining_ms(const struct request *r)
 	uint64_t now = clock_now(),
 		 left = r->deadline_ns > now ? (r->deadline_ns - now) / NS_PER_MS : 0;
 
-	return (long)MIN(left + 1, (uint64_t)INT32_MAX);
+	return (long)MIN(left + LATE_MS, (uint64_t)INT32_MAX);
 }
 
 static void set_limits(CURL *e, const struct request *r)
