@@ -7,6 +7,7 @@
  *	--wrong FILE            credentials that the server must refuse
  *	--control ORIGIN        where the stand-in server takes orders: faults are checked too
  *	--server PID            may be frozen for a moment
+ *	--only PATTERN          these checks
  */
 #include "tests/contract/contract.h"
 
@@ -190,7 +191,8 @@ static void read_options(struct target *t, int argc, char **argv)
 	static const struct option known[] = {
 		{ "lacks", required_argument, NULL, 'l' },   { "absent", required_argument, NULL, 'a' },
 		{ "wrong", required_argument, NULL, 'w' },   { "control", required_argument, NULL, 'c' },
-		{ "server", required_argument, NULL, 's' }, {},
+		{ "server", required_argument, NULL, 's' },  { "only", required_argument, NULL, 'o' },
+		{},
 	};
 
 	for (int id; (id = getopt_long(argc, argv, "", known, NULL)) != -1;) {
@@ -202,6 +204,8 @@ static void read_options(struct target *t, int argc, char **argv)
 			t->wrong_file = optarg;
 		else if (id == 'c')
 			t->control = optarg;
+		else if (id == 'o')
+			cmocka_set_test_filter(optarg);
 		else if (id == 's')
 			t->server = (pid_t)strtol(optarg, NULL, 10);
 		else

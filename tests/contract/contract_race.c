@@ -181,6 +181,18 @@ static struct store_call *start_get(struct target *t, const char *name, uint64_t
 	return c;
 }
 
+static void want_end(struct store_call *c, int wanted)
+{
+	int result = call_wait(&c->call, in_ms(10000));
+
+	assert_true(call_finished(&c->call));
+	if (result != wanted)
+		print_error("wanted %s, got %s after %llu ms: %s\n", store_condition_name(wanted),
+			    store_condition_name(result),
+			    (unsigned long long)((c->call.finished_ns - c->call.started_ns) / NS_PER_MS), c->detail);
+	assert_int_equal(result, wanted);
+}
+
 static void ask_frozen(struct target *t, struct blob *body, int *ret_put)
 {
 	_cleanup_(store_call_unrefp) struct store_call *put = NULL;
@@ -192,9 +204,8 @@ static void ask_frozen(struct target *t, struct blob *body, int *ret_put)
 	sleep_for(100 * NS_PER_MS);
 	assert_false(call_finished(&cancelled->call));
 	call_cancel(&cancelled->call);
-	assert_int_equal(call_wait(&cancelled->call, in_ms(10000)), -ECANCELED);
-	assert_int_equal(call_wait(&timed->call, in_ms(10000)), -ETIMEDOUT);
-	assert_true(call_finished(&timed->call));
+	want_end(cancelled, -ECANCELED);
+	want_end(timed, -ETIMEDOUT);
 	*ret_put = call_wait(&put->call, in_ms(10000));
 	assert_true(*ret_put == STORE_UNKNOWN || (*ret_put == -EAGAIN && put->executed_not));
 	store_call_unref(timed);
