@@ -730,6 +730,13 @@ def make_test(scenario, shared):
     return test
 
 
+def let_through(folder):
+    """Other users may pass: through the folder, and what the test's runner made above it."""
+    while folder != "/" and not os.stat(folder).st_mode & 0o001:
+        os.chmod(folder, os.stat(folder).st_mode | 0o055)
+        folder = os.path.dirname(folder)
+
+
 if __name__ == "__main__":
     shared = {}
     with contextlib.ExitStack() as stack:
@@ -738,8 +745,8 @@ if __name__ == "__main__":
         reference = tempfile.mkdtemp(prefix="mangrove-reference-", dir=os.environ.get("MANGROVE_REFERENCE", "/var/tmp"))
         stack.callback(shutil.rmtree, reference, ignore_errors=True)
         shared.update(rig=rig, mount=rig.mount("allow_other"), reference=reference)
-        for folder in (reference, rig.tmp):  # other users pass through
-            os.chmod(folder, 0o755)
+        for folder in (reference, rig.tmp):
+            let_through(folder)
         for s in SCENARIOS:
             globals()[f"test_{s.__name__}"] = make_test(s, shared)
         main()
