@@ -121,6 +121,8 @@ static int page(struct gather *g)
 	const size_t max = op->max ? op->max : PAGE_DEFAULT;
 	size_t first = 0, n;
 
+	if (g->n == 0)
+		return 0;
 	qsort(g->v, g->n, sizeof(*g->v), by_name);
 	while (first < g->n && op->after[0] && strcmp(g->v[first].name, op->after) <= 0)
 		first++;
