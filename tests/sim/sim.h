@@ -29,7 +29,7 @@ static inline bool sim_chance(unsigned percent)
 	return sim_below(100) < percent;
 }
 
-#define SIM_GROUPS 64u
+#define SIM_GROUPS 1024u
 /* A fresh group. */
 unsigned sim_group_new(void);
 /* The calling task's group from now on, inherited by tasks that it starts. Answers the one before. */

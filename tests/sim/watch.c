@@ -183,6 +183,21 @@ static struct slot_seen *slot_of(uint64_t slot)
 	return &watch.slots[slot];
 }
 
+void watch_chosen(const uint8_t who[INCARNATION_SIZE], const struct record *r)
+{
+	struct slot_seen *s = slot_of(r->slot);
+
+	watch_say("%02x%02x knows slot %llu: %02x%02x", who[0], who[1], (unsigned long long)r->slot, r->hash[0],
+		  r->hash[1]);
+	if (s->known && memcmp(s->record, r->hash, RECORD_HASH_SIZE) != 0)
+		watch_fail("slot %llu has two records", (unsigned long long)r->slot);
+	if (!s->known)
+		watch.records++;
+	s->known = true;
+	memcpy(s->record, r->hash, RECORD_HASH_SIZE);
+	watch.highest = MAX(watch.highest, r->slot);
+}
+
 /* Called by the code under test for every record that a mount has applied. */
 void watch_applied(const uint8_t who[INCARNATION_SIZE], const struct record *r, const struct op *ops,
 		   const struct result *results, size_t n, const struct state_hash *after)

@@ -16,6 +16,8 @@ void watch_fail(const char *fmt, ...) printf_like(1, 2) __attribute__((noreturn)
 extern bool watch_verbose;
 void watch_say(const char *fmt, ...) printf_like(1, 2);
 
+/* A record was found to be chosen. */
+void watch_chosen(const uint8_t who[INCARNATION_SIZE], const struct record *r);
 /* A program was told the result of an operation of an incarnation: for good, or early. */
 enum told_how { TOLD_COMMITTED, TOLD_EARLY };
 void watch_told(const uint8_t who[INCARNATION_SIZE], uint64_t no, const struct op *op, enum told_how how,

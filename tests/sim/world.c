@@ -4,6 +4,9 @@
 #include "tests/sim/plants.h"
 #include "tests/sim/watch.h"
 
+/* The journal alone takes little time: so often in one run. */
+#define REGISTERS 3u
+
 struct world world;
 
 static uint64_t ms(uint64_t n)
@@ -56,7 +59,7 @@ static bool flaps(const struct member_store *way, uint64_t now)
 	uint64_t x = sim_seed() * 0x9e3779b97f4a7c15u + now / world.flap_ns * 1021 + way->member * 31 + way->store;
 
 	x = (x ^ (x >> 31)) * 0xbf58476d1ce4e5b9u;
-	return (x >> 40) % 2;
+	return (x >> 40) % 100 < world.shut_percent;
 }
 
 static void plan(enum store_op op, struct span name, struct mem_fate *fate, void *arg)
@@ -72,7 +75,10 @@ static void plan(enum store_op op, struct span name, struct mem_fate *fate, void
 	fate->answer_ns = fate->execute_ns + latency / 4 + sim_below(latency);
 	if (way->member == 0 || world.healed) /* the format, the last reader */
 		return;
-	if (world.flap_ns && flaps(way, now)) {
+	if (op == STORE_PUT && sim_chance(world.drop_percent)) {
+		fate->lost = true;
+		fate->result = STORE_UNKNOWN;
+	} else if (world.flap_ns && flaps(way, now)) {
 		fate->lost = true;
 		fate->mute = sim_chance(50);
 		fate->result = op == STORE_PUT ? STORE_UNKNOWN : -EAGAIN;
@@ -95,6 +101,7 @@ static void draw(void)
 	if (sim_chance(15)) {
 		world.n_machines = MACHINES_MAX;
 		world.flap_ns = ms(20 + sim_below(1000));
+		world.shut_percent = 50;
 	}
 	for (unsigned i = 0; i < CLUSTER_STORES; i++)
 		world.latency_ns[i] = ms(1 + sim_below(sim_chance(20) ? 200 : 20));
@@ -154,7 +161,7 @@ static void chaos_task(void *arg)
 	chaos();
 }
 
-static void heal(void)
+void world_heal(void)
 {
 	world.healed = true;
 	for (unsigned i = 0; i < CLUSTER_STORES; i++)
@@ -217,16 +224,11 @@ static void last_check(void)
 	watch_check_told();
 }
 
-void world_run(uint64_t seed)
+static void machines_run(void)
 {
 	struct task *trouble;
 
-	sim_begin(seed);
-	watch_begin();
-	draw();
-	watch_say("%u machines, %u steps, %u%% bad", world.n_machines, world.steps, world.bad_percent);
-	plant_machine = MACHINES_MAX;
-	if (cluster_open(&world.cluster) || cluster_format(&world.cluster))
+	if (cluster_format(&world.cluster))
 		watch_fail("could not format");
 	start_all();
 	trouble = task_start("chaos", chaos_task, NULL);
@@ -234,11 +236,34 @@ void world_run(uint64_t seed)
 		task_join(world.machines[i].task);
 	world.stop = true;
 	task_join(trouble);
-	heal();
+	world_heal();
 	last_check();
 	for (unsigned i = 0; i < world.n_machines; i++)
 		kv_close(world.machines[i].kv);
+}
+
+/* One volume's life. */
+static void one_life(void (*run)(void))
+{
+	watch_begin();
+	draw();
+	watch_say("%u machines, %u steps, %u%% bad", world.n_machines, world.steps, world.bad_percent);
+	if (cluster_open(&world.cluster))
+		watch_fail("no memory");
+	run();
 	cluster_close(&world.cluster);
 	watch_end();
+}
+
+void world_run(uint64_t seed)
+{
+	sim_begin(seed);
+	plant_machine = MACHINES_MAX;
+	if (seed % 4) {
+		one_life(machines_run);
+	} else {
+		for (unsigned i = 0; i < REGISTERS; i++)
+			one_life(register_run);
+	}
 	sim_end();
 }

@@ -8,6 +8,7 @@
 #include "tests/sim/sim.h"
 
 #define MACHINES_MAX 3u
+#define PROPOSERS 5u /* at least as many */
 #define NAMES 6u
 
 enum outage { OUTAGE_NONE, OUTAGE_REFUSES, OUTAGE_MUTE };
@@ -31,10 +32,12 @@ struct world {
 	unsigned steps;       /* of each machine's programs */
 	unsigned bad_percent; /* of requests that meet a fault of their own */
 	uint64_t flap_ns;     /* ways to stores open and close this often; 0: they do not */
+	unsigned shut_percent; /* of the time they are closed */
+	unsigned drop_percent; /* of puts that are not executed, while everything else works */
 	uint64_t latency_ns[CLUSTER_STORES];
 	enum outage outage[CLUSTER_STORES];
 	uint64_t outage_until[CLUSTER_STORES];
-	uint64_t cut_until[MACHINES_MAX + 1][CLUSTER_STORES]; /* between a machine and a store */
+	uint64_t cut_until[PROPOSERS][CLUSTER_STORES]; /* between a machine and a store */
 	bool healed;
 	bool stop;
 };
@@ -42,6 +45,11 @@ extern struct world world;
 
 /* Runs the scenario of the seed from begin to end. Does not return if it goes wrong. */
 void world_run(uint64_t seed);
+
+void world_heal(void);
+
+/* register.c: proposers instead of machines. */
+void register_run(void);
 
 /* programs.c */
 void machine_programs(void *arg);
