@@ -18,15 +18,28 @@ static void making_release(struct acceptor *a)
 	a->sealed = blob_unref(a->sealed);
 }
 
+static void let_go(struct acceptor *a)
+{
+	if (!a->call)
+		return;
+	if (a->doing != ACCEPTOR_PUTTING)
+		call_cancel(&a->call->call);
+	journal_let_go(a->journal, a->store, a->slot, take_ptr(&a->call), a->sealed ? blob_span(a->sealed).len : 0);
+}
+
 void acceptor_release(struct acceptor *a)
 {
-	if (a->call) {
-		if (a->doing != ACCEPTOR_PUTTING)
-			call_cancel(&a->call->call);
-		journal_let_go(a->journal, a->store, a->slot, take_ptr(&a->call), a->sealed ? blob_span(a->sealed).len : 0);
-	}
+	let_go(a);
 	making_release(a);
 	link_release(&a->top);
+}
+
+void acceptor_forget_read(struct acceptor *a)
+{
+	if (a->doing != ACCEPTOR_READING)
+		return;
+	let_go(a);
+	a->doing = ACCEPTOR_IDLE;
 }
 
 static struct link_place next_place(const struct acceptor *a)

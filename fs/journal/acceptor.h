@@ -47,6 +47,8 @@ static inline const struct link *acceptor_top(const struct acceptor *a)
 {
 	return a->any ? &a->top : NULL;
 }
+/* A read under way may answer what was true before: it is forgotten. */
+void acceptor_forget_read(struct acceptor *a);
 /* Idle: begins to read the link above the top. */
 void acceptor_read(struct acceptor *a);
 /* Idle: begins to make a link upon the top; takes the link (its place is filled in). 0, -ENOMEM, -EIO. */

@@ -47,6 +47,7 @@ struct journal *journal_free(struct journal *j)
 {
 	if (!j)
 		return NULL;
+	slot_close(j);
 	bell_release(j);
 	late_cancel_all(j);
 	follow_release(j);
@@ -61,6 +62,7 @@ const uint8_t *journal_incarnation(const struct journal *j)
 
 void journal_begin(struct journal *j, uint64_t slot, const uint8_t *hash, const uint8_t *next)
 {
+	slot_close(j);
 	follow_release(j);
 	memset(&j->last, 0, sizeof(j->last));
 	j->last.slot = slot;
@@ -190,6 +192,7 @@ uint64_t journal_pick(struct journal *j)
 
 void journal_learned(struct journal *j, const struct record *r)
 {
+	slot_close(j);
 	j->last.slot = r->slot;
 	memcpy(j->last.hash, r->hash, RECORD_HASH_SIZE);
 	memcpy(j->last.next, r->next, INCARNATION_BYTES);
@@ -213,18 +216,16 @@ int journal_record(struct journal *j, struct span bytes, struct record **ret)
 static int learn_tip(struct journal *j, uint64_t deadline_ns, struct record **ret)
 {
 	const struct tally_accept *chosen = NULL;
+	struct slot *s = slot_open(j);
 	const uint8_t *name;
-	struct slot s;
 	int r;
 
-	slot_init(&s, j);
-	if (follow_names(j, s.number, &name))
-		tally_name(&s.tally, name);
-	r = slot_learn(&s, deadline_ns, &chosen);
-	if (r == 0)
-		r = journal_record(j, blob_span(chosen->record), ret);
-	slot_release(&s);
-	return r;
+	if (!s)
+		return fail(-ENOMEM);
+	if (follow_names(j, s->number, &name))
+		tally_name(&s->tally, name);
+	r = slot_learn(s, deadline_ns, &chosen);
+	return r ? r : journal_record(j, blob_span(chosen->record), ret);
 }
 
 int journal_learn(struct journal *j, uint64_t deadline_ns, struct record **ret)
@@ -298,7 +299,7 @@ int journal_propose(struct journal *j, struct record *r, uint64_t deadline_ns, s
 {
 	_cleanup_(record_freep) struct record *other = NULL;
 	const struct tally_accept *chosen = NULL;
-	struct slot s;
+	struct slot *s;
 	int result;
 
 	if (j->o.read_only)
@@ -307,8 +308,10 @@ int journal_propose(struct journal *j, struct record *r, uint64_t deadline_ns, s
 	result = freeze(j, r);
 	if (result)
 		return result;
-	slot_init(&s, j);
-	result = choose(j, &s, r, deadline_ns, &chosen);
+	s = slot_open(j);
+	if (!s)
+		return fail(-ENOMEM);
+	result = choose(j, s, r, deadline_ns, &chosen);
 	if (result == 0 && memcmp(chosen->hash, r->hash, RECORD_HASH_SIZE) != 0) {
 		result = journal_record(j, blob_span(chosen->record), &other);
 		result = result ? result : JOURNAL_LOST;
@@ -317,7 +320,6 @@ int journal_propose(struct journal *j, struct record *r, uint64_t deadline_ns, s
 		result = journal_record(j, blob_span(chosen->record), &other);
 		result = result ? result : JOURNAL_LOST;
 	}
-	slot_release(&s);
 	if (result == 0)
 		journal_learned(j, r);
 	if (result == JOURNAL_LOST) {

@@ -44,6 +44,7 @@ struct journal {
 		uint8_t frozen_hash[RECORD_HASH_SIZE];
 	} mine;
 	struct window window;
+	struct slot *open; /* what is known of the next slot, as long as it is the next; or NULL */
 	struct { /* the bell that is being listened to */
 		struct store_call *call; /* or NULL */
 		unsigned store;

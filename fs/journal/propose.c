@@ -77,6 +77,10 @@ int slot_fast(struct slot *s, const struct record *rec, uint64_t deadline_ns, co
 
 	if (!record)
 		return fail(-ENOMEM);
+	for_each_store(i, s->journal->o.stores) {
+		acceptor_forget_read(&s->acceptors[i]);
+		lost |= (uint64_t)s->acceptors[i].any << i; /* somebody was here before */
+	}
 	slot_ask(s, journal_pick(s->journal));
 	while (clock_now() < until) {
 		enum tally_verdict v;
@@ -260,6 +264,8 @@ int slot_two_phase(struct slot *s, const struct record *rec, uint64_t deadline_n
 
 	if (!t.own)
 		return fail(-ENOMEM);
+	for_each_store(i, s->journal->o.stores)
+		acceptor_forget_read(&s->acceptors[i]);
 	slot_ask(s, journal_pick(s->journal));
 	for (;;) {
 		next_ballot(&t);

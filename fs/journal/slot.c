@@ -12,19 +12,36 @@
 /* And the links of the next slot are asked for so long, whatever the deadline. */
 #define NAME_NS NS_PER_S
 
-void slot_init(struct slot *s, struct journal *j)
+struct slot *slot_open(struct journal *j)
 {
-	*s = (struct slot){ .journal = j, .number = journal_tip(j) };
+	struct slot *s = j->open;
+
+	if (s) {
+		s->failed = 0;
+		return s;
+	}
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return NULL;
+	s->journal = j;
+	s->number = journal_tip(j);
 	tally_init(&s->tally, j->n_stores, j->last.next, j->last.hash);
 	for_each_store(i, j->o.stores)
 		acceptor_init(&s->acceptors[i], j, i, s->number);
+	j->open = s;
+	return s;
 }
 
-void slot_release(struct slot *s)
+void slot_close(struct journal *j)
 {
-	for_each_store(i, s->journal->o.stores)
+	struct slot *s = take_ptr(&j->open);
+
+	if (!s)
+		return;
+	for_each_store(i, j->o.stores)
 		acceptor_release(&s->acceptors[i]);
 	tally_release(&s->tally);
+	free(s);
 }
 
 void slot_ask(struct slot *s, uint64_t stores)
@@ -82,6 +99,9 @@ static int learn_step(struct slot *s, unsigned i)
 	case ACCEPTOR_LINK:
 		if (plant(PLANT_LINK_0))
 			tally_complete(&s->tally, i);
+		return tally_see(&s->tally, i, &a->top);
+	case ACCEPTOR_MINE: /* of an earlier try of ours */
+	case ACCEPTOR_OTHER:
 		return tally_see(&s->tally, i, &a->top);
 	case ACCEPTOR_TOP:
 		tally_complete(&s->tally, i);
@@ -238,6 +258,10 @@ int slot_learn(struct slot *s, uint64_t deadline_ns, const struct tally_accept *
 {
 	int r;
 
+	s->tally.complete = 0; /* of this look alone */
+	for_each_store(i, s->journal->o.stores)
+		acceptor_forget_read(&s->acceptors[i]);
+	s->asked = 0;
 	slot_ask(s, journal_pick(s->journal));
 	r = learn_chains(s, deadline_ns, ret);
 	if (r != JOURNAL_UNDETERMINED || s->tally.named)

@@ -17,11 +17,13 @@ struct slot {
 	uint64_t patience_ns; /* then the others take part, too */
 };
 
-/* The slot after the last learned one. */
-void slot_init(struct slot *s, struct journal *j);
-/* Requests under way go on by themselves. */
-void slot_release(struct slot *s);
-#define _cleanup_slot_ _cleanup_(slot_release)
+/*
+ * The slot after the last learned one, with what is known of it from earlier looks and tries: a long chain at a slow store is
+ * climbed once. Borrowed until journal_learned() or slot_close(). NULL: no memory.
+ */
+struct slot *slot_open(struct journal *j);
+/* Forgets it; requests under way go on by themselves. */
+void slot_close(struct journal *j);
 
 /*
  * Results of all three: 0 with what was chosen in *ret (borrowed from the slot); JOURNAL_CONFLICT; JOURNAL_UNDETERMINED;
