@@ -25,5 +25,8 @@ void blob_shrink(struct blob *b, size_t len);
 /* CRC-32C, CRC-64/NVME of the content; cached. */
 uint32_t blob_crc32c(struct blob *b);
 uint64_t blob_crc64(struct blob *b);
-/* For who fills a blob in pieces and sums them while they are warm: the CRC-32C of the whole content. One owner. */
+/*
+ * For who fills a blob in pieces and sums them while they are warm: the CRC-32C of the whole
+ * content. One owner.
+ */
 void blob_crc32c_known(struct blob *b, uint32_t crc);

@@ -27,18 +27,28 @@ static inline struct span buf_span(const struct buf *b)
 }
 /* Makes room for `extra` more bytes. 0, -ENOMEM, -EMSGSIZE (beyond the limit). */
 must_check int buf_reserve(struct buf *b, size_t extra);
-must_check int buf_add(struct buf *b, const void *data, size_t len); /* data is not part of b itself */
+/* data is not part of b itself */
+must_check int buf_add(struct buf *b, const void *data, size_t len);
 must_check int buf_add_span(struct buf *b, struct span s);
 must_check int buf_add_str(struct buf *b, const char *s);
 must_check int buf_add_byte(struct buf *b, uint8_t byte);
 must_check int buf_addf(struct buf *b, const char *fmt, ...) printf_like(2, 3);
 /* Grows by `len` bytes of unknown content and answers where they begin, or NULL. */
 uint8_t *buf_extend(struct buf *b, size_t len);
-/* The content as a C string (a NUL is kept behind the end, not counted); borrowed until the next change. NULL: no memory. */
+/*
+ * The content as a C string (a NUL is kept behind the end, not counted); borrowed until the next
+ * change. NULL: no memory.
+ */
 const char *buf_str(struct buf *b);
-/* Appends the content of `from`, which is empty afterwards; no byte is copied when b is empty and may hold it. */
+/*
+ * Appends the content of `from`, which is empty afterwards; no byte is copied when b is empty and
+ * may hold it.
+ */
 must_check int buf_move(struct buf *b, struct buf *from);
-/* Hands the memory over to the caller, who frees it with free(); b becomes empty. NULL when b never had any. */
+/*
+ * Hands the memory over to the caller, who frees it with free(); b becomes empty. NULL when b never
+ * had any.
+ */
 uint8_t *buf_take(struct buf *b, size_t *ret_len);
 
 #define _cleanup_buf_ _cleanup_(buf_release)

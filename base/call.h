@@ -51,8 +51,8 @@ bool call_cancelled(struct call *c);
 /* The result, or -ETIMEDOUT while it goes on. */
 int call_wait(struct call *c, uint64_t deadline_ns);
 /*
- * Waits until at least `enough` of n are finished (whatever their results). Answers the
- * number finished, or -ETIMEDOUT with fewer; -ENOMEM. NULL entries are skipped; no more than the rest
- * of them is waited for.
+ * Waits until at least `enough` of n are finished (whatever their results). Answers the number
+ * finished, or -ETIMEDOUT with fewer; -ENOMEM. NULL entries are skipped; no more than the rest of
+ * them is waited for.
  */
 int calls_wait(struct call *const *calls, size_t n, size_t enough, uint64_t deadline_ns);

@@ -26,11 +26,19 @@ struct gcm *gcm_new(const uint8_t key[GCM_KEY_LEN]);
 struct gcm *gcm_free(struct gcm *g);
 DEFINE_CLEANUP(struct gcm *, gcm_free)
 /* ret gets plain.len bytes and then the 16-byte tag. In place is allowed. 0, -EIO. */
-must_check int gcm_seal(struct gcm *g, const uint8_t nonce[GCM_NONCE_LEN], struct span ad, struct span plain, uint8_t *ret);
-/* sealed = ciphertext and tag. 0, or -EBADMSG when it is not authentic (then ret holds no plaintext). */
-must_check int gcm_open(struct gcm *g, const uint8_t nonce[GCM_NONCE_LEN], struct span ad, struct span sealed, uint8_t *ret);
+must_check int gcm_seal(struct gcm *g, const uint8_t nonce[GCM_NONCE_LEN], struct span ad,
+			struct span plain, uint8_t *ret);
+/*
+ * sealed = ciphertext and tag. 0, or -EBADMSG when it is not authentic (then ret holds no
+ * plaintext).
+ */
+must_check int gcm_open(struct gcm *g, const uint8_t nonce[GCM_NONCE_LEN], struct span ad,
+			struct span sealed, uint8_t *ret);
 
-/* RSASSA-PKCS1-v1_5 with SHA-256 by a PEM private key (GCS service accounts); appends. 0, -EINVAL (bad key), -EIO. */
+/*
+ * RSASSA-PKCS1-v1_5 with SHA-256 by a PEM private key (GCS service accounts); appends. 0, -EINVAL
+ * (bad key), -EIO.
+ */
 must_check int rsa_sha256_sign(struct span pem, struct span data, struct buf *ret);
 
 bool equal_in_constant_time(const void *a, const void *b, size_t len);

@@ -15,12 +15,15 @@
 
 #define must_check __attribute__((warn_unused_result))
 #define printf_like(fmt, args) __attribute__((format(printf, fmt, args)))
-#define maybe_unused __attribute__((unused)) /* not `unused`: libraries' headers spell their attributes so */
+/* not `unused`: libraries' headers spell their attributes so */
+#define maybe_unused __attribute__((unused))
 
 /* The variable's destructor runs when its scope ends: _cleanup_(foo_freep) struct foo *f = NULL; */
 #define _cleanup_(fn) __attribute__((cleanup(fn)))
 
-/* Defines foo_freep() for _cleanup_ out of `struct foo *foo_free(struct foo *)`, which takes NULL. */
+/*
+ * Defines foo_freep() for _cleanup_ out of `struct foo *foo_free(struct foo *)`, which takes NULL.
+ */
 #define DEFINE_CLEANUP(type, fn)                                                                   \
 	static inline void fn##p(type *p)                                                   \
 	{                                                                                          \
@@ -87,5 +90,8 @@ void closep(int *fd);
  */
 int fail_at(int error, const char *file, int line);
 #define fail(error) fail_at((error), __FILE__, __LINE__)
-/* Writes the ring's entries, newest first, "EIO at fetch.c:88 < seal.c:120", into buf and clears it; answers buf. */
+/*
+ * Writes the ring's entries, newest first, "EIO at fetch.c:88 < seal.c:120", into buf and clears
+ * it; answers buf.
+ */
 const char *fail_trace(char *buf, size_t size);

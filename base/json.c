@@ -58,7 +58,8 @@ int json_parse(struct span text, struct json **ret)
 		return fail(-EBADMSG);
 	j = json_loadb((const char *)text.data, text.len, flags, &error);
 	if (!j)
-		return fail(json_error_code(&error) == json_error_out_of_memory ? -ENOMEM : -EBADMSG);
+		return fail(json_error_code(&error) == json_error_out_of_memory ? -ENOMEM
+										: -EBADMSG);
 	*ret = outer(j);
 	return 0;
 }
@@ -170,7 +171,10 @@ static json_t *string(const char *s)
 	return s ? json_string(s) : json_null();
 }
 
-/* JSON's integers end at 2^63 here; what is beyond becomes a decimal string, which json_uint() reads. */
+/*
+ * JSON's integers end at 2^63 here; what is beyond becomes a decimal string, which json_uint()
+ * reads.
+ */
 static json_t *uint_value(uint64_t v)
 {
 	return v <= INT64_MAX ? json_integer(v) : json_sprintf("%ju", (uintmax_t)v);
@@ -239,7 +243,8 @@ static int write_part(const char *data, size_t len, void *arg)
 
 int json_write(const struct json *j, int indent, struct buf *ret)
 {
-	const size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(15) | JSON_INDENT(MIN(indent, INDENT_MAX));
+	const size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(15) |
+			     JSON_INDENT(MIN(indent, INDENT_MAX));
 	struct output out = { .buf = ret };
 	const size_t start = ret->len;
 	const int failed = build_error;

@@ -14,7 +14,10 @@ must_check int json_parse(struct span text, struct json **ret);
 struct json *json_free(struct json *j);
 DEFINE_CLEANUP(struct json *, json_free)
 
-/* Lookups take NULL and wrong types and then answer NULL or the fallback: absent and malformed are one. */
+/*
+ * Lookups take NULL and wrong types and then answer NULL or the fallback: absent and malformed are
+ * one.
+ */
 const struct json *json_get(const struct json *object, const char *key); /* borrowed */
 const char *json_str(const struct json *object, const char *key);        /* borrowed, or NULL */
 bool json_bool(const struct json *object, const char *key, bool otherwise);
@@ -25,12 +28,14 @@ size_t json_count(const struct json *array);
 const struct json *json_at(const struct json *array, size_t i);
 const char *json_text(const struct json *value); /* of a string value itself, or NULL */
 /* Calls fn for each member of an object in order. */
-void json_each(const struct json *object, void (*fn)(const char *key, const struct json *value, void *arg), void *arg);
+void json_each(const struct json *object,
+	       void (*fn)(const char *key, const struct json *value, void *arg), void *arg);
 
 /*
- * Building. The result needs no check before json_write(): what fails (memory, bad UTF-8, a real that is no
- * number) is remembered for the calling thread and reported by its next json_write(). The setters take NULL objects
- * (of a failed json_object_new()) and ignore them. A number above INT64_MAX becomes a decimal string.
+ * Building. The result needs no check before json_write(): what fails (memory, bad UTF-8, a real
+ * that is no number) is remembered for the calling thread and reported by its next json_write().
+ * The setters take NULL objects (of a failed json_object_new()) and ignore them. A number above
+ * INT64_MAX becomes a decimal string.
  */
 struct json *json_object_new(void); /* returns owned */
 struct json *json_array_new(void);  /* returns owned */

@@ -38,7 +38,9 @@ static const struct {
 	{ "debug", LOG_LEVEL_DEBUG },
 };
 
-/* systemd names the device and inode of the stream that it reads; a redirected stderr is another. */
+/*
+ * systemd names the device and inode of the stream that it reads; a redirected stderr is another.
+ */
 static bool stderr_is_journald(void)
 {
 	const char *named = getenv("JOURNAL_STREAM");

@@ -19,7 +19,9 @@ void log_level_set(enum log_level level);
 enum log_level log_level_get(void);
 /* "error" "warn" "info" "debug"; -EINVAL. */
 must_check int log_level_parse(const char *s, enum log_level *ret);
-/* Debug messages of these subsystems only, "http,journal"; NULL or "": all when the level is debug. */
+/*
+ * Debug messages of these subsystems only, "http,journal"; NULL or "": all when the level is debug.
+ */
 void log_debug_only(const char *subsystems);
 
 struct log_site {
@@ -35,7 +37,9 @@ void log_write(struct log_site *site, enum log_level level, const char *subsyste
 		if ((level) <= log_level_get())                                                    \
 			log_write(&site_, (level), (subsystem), (sentence), " " __VA_ARGS__);      \
 	} while (0)
-#define log_error(subsystem, sentence, ...) log_at(LOG_LEVEL_ERROR, subsystem, sentence, __VA_ARGS__)
+#define log_error(subsystem, sentence, ...)                                                        \
+	log_at(LOG_LEVEL_ERROR, subsystem, sentence, __VA_ARGS__)
 #define log_warn(subsystem, sentence, ...) log_at(LOG_LEVEL_WARN, subsystem, sentence, __VA_ARGS__)
 #define log_info(subsystem, sentence, ...) log_at(LOG_LEVEL_INFO, subsystem, sentence, __VA_ARGS__)
-#define log_debug(subsystem, sentence, ...) log_at(LOG_LEVEL_DEBUG, subsystem, sentence, __VA_ARGS__)
+#define log_debug(subsystem, sentence, ...)                                                        \
+	log_at(LOG_LEVEL_DEBUG, subsystem, sentence, __VA_ARGS__)

@@ -22,7 +22,10 @@ void map_clear(struct map *m);
 size_t map_count(const struct map *m);
 uint64_t map_bytes(const struct map *m); /* keys and values */
 
-/* Walking: the first entry with key >= from (or > from); false at the end. Borrowed until the map changes. */
+/*
+ * Walking: the first entry with key >= from (or > from); false at the end. Borrowed until the map
+ * changes.
+ */
 struct map_entry {
 	struct span key, value;
 	bool gone;

@@ -227,6 +227,7 @@ int metrics_write(struct buf *ret)
 
 	r = sorted(&list, &n);
 	for (size_t i = 0; i < n && !r; i++)
-		r = write_metric(list[i], i == 0 || strcmp(list[i - 1]->name, list[i]->name) != 0, ret);
+		r = write_metric(list[i], i == 0 || strcmp(list[i - 1]->name, list[i]->name) != 0,
+				 ret);
 	return r;
 }

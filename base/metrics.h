@@ -8,16 +8,24 @@
 #include "base/buf.h"
 
 struct metric;
-enum metric_kind { METRIC_COUNTER, METRIC_GAUGE, METRIC_SECONDS /* histogram of seconds, 100 us .. 60 s */ };
+enum metric_kind {
+	METRIC_COUNTER,
+	METRIC_GAUGE,
+	METRIC_SECONDS /* histogram of seconds, 100 us .. 60 s */
+};
 
-/* labels: "store=\"aws\",operation=\"get\"" or "". Same (name, labels): the same metric. Never freed. Never NULL:
- * without memory a shared dummy counts into the void. */
-struct metric *metric_get(const char *name, const char *help, enum metric_kind kind, const char *labels);
+/*
+ * labels: "store=\"aws\",operation=\"get\"" or "". Same (name, labels): the same metric. Never
+ * freed. Never NULL: without memory a shared dummy counts into the void.
+ */
+struct metric *metric_get(const char *name, const char *help, enum metric_kind kind,
+			  const char *labels);
 void metric_add(struct metric *m, double v);
 void metric_set(struct metric *m, double v);
 void metric_observe_ns(struct metric *m, uint64_t ns); /* METRIC_SECONDS */
 double metric_value(const struct metric *m);
 uint64_t metric_count(const struct metric *m);            /* observations of a histogram */
-double metric_quantile(const struct metric *m, double q); /* seconds, interpolated; 0 without observations */
+/* seconds, interpolated; 0 without observations */
+double metric_quantile(const struct metric *m, double q);
 /* Text exposition format 0.0.4 of all metrics, sorted by name; appends. */
 must_check int metrics_write(struct buf *ret);

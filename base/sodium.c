@@ -55,7 +55,8 @@ void blake2b_derive(const uint8_t key[32], const uint8_t salt[16], const uint8_t
 }
 
 static_assert(sizeof(crypto_generichash_blake2b_state) <= sizeof(struct blake2b_state), "blake2b");
-static_assert(_Alignof(crypto_generichash_blake2b_state) <= _Alignof(struct blake2b_state), "blake2b");
+static_assert(_Alignof(crypto_generichash_blake2b_state) <= _Alignof(struct blake2b_state),
+	      "blake2b");
 
 static crypto_generichash_blake2b_state *state_of(struct blake2b_state *st)
 {

@@ -11,8 +11,12 @@ must_check int sodium_start(void);
 
 /* BLAKE2b of `len` bytes (16..64); key may be empty. */
 void blake2b(struct span key, struct span data, uint8_t *ret, size_t len);
-/* BLAKE2b-256 keyed with `key` (32 bytes), salt 16 bytes, personal 16 bytes, of no data: key derivation. */
-void blake2b_derive(const uint8_t key[32], const uint8_t salt[16], const uint8_t personal[16], uint8_t ret[32]);
+/*
+ * BLAKE2b-256 keyed with `key` (32 bytes), salt 16 bytes, personal 16 bytes, of no data: key
+ * derivation.
+ */
+void blake2b_derive(const uint8_t key[32], const uint8_t salt[16], const uint8_t personal[16],
+		    uint8_t ret[32]);
 
 /* A running BLAKE2b without key. */
 struct blake2b_state {
@@ -23,10 +27,12 @@ void blake2b_add(struct blake2b_state *st, struct span s);
 void blake2b_end(struct blake2b_state *st, uint8_t *ret, size_t len);
 
 /* Argon2id v1.3 with parallelism 1. 0, -ENOMEM, -EINVAL. */
-must_check int argon2id(struct span passphrase, const uint8_t salt[16], uint64_t memory_bytes, uint64_t passes,
-			uint8_t ret[32]);
+must_check int argon2id(struct span passphrase, const uint8_t salt[16], uint64_t memory_bytes,
+			uint64_t passes, uint8_t ret[32]);
 
-/* Bytes that are locked in memory, left out of core dumps, and wiped when freed. NULL: no memory. */
+/*
+ * Bytes that are locked in memory, left out of core dumps, and wiped when freed. NULL: no memory.
+ */
 struct secret;
 struct secret *secret_new(size_t len);
 struct secret *secret_copy(struct span s);

@@ -39,7 +39,8 @@ static inline int span_compare(struct span a, struct span b)
 }
 static inline bool span_starts(struct span s, struct span prefix)
 {
-	return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.data, prefix.data, prefix.len) == 0);
+	return s.len >= prefix.len &&
+	       (prefix.len == 0 || memcmp(s.data, prefix.data, prefix.len) == 0);
 }
 /* The part from `from` (clamped) of at most `len` bytes. */
 static inline struct span span_sub(struct span s, size_t from, size_t len)

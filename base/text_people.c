@@ -119,7 +119,10 @@ void duration_format(uint64_t ns, char ret[16])
 
 #define WORD_MAX 64
 
-/* Insertions, deletions, changes and swaps of neighbours that make b of a; both at most WORD_MAX long. */
+/*
+ * Insertions, deletions, changes and swaps of neighbours that make b of a; both at most WORD_MAX
+ * long.
+ */
 static size_t edit_distance(const char *a, size_t a_len, const char *b, size_t b_len)
 {
 	size_t rows[3][WORD_MAX + 1];

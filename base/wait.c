@@ -129,7 +129,9 @@ struct task *task_start(const char *name, task_fn *fn, void *arg)
 
 void task_background(void)
 {
-	/* Of the thread, not of the process: Linux differs from POSIX here, and it is what we want. */
+	/*
+	 * Of the thread, not of the process: Linux differs from POSIX here, and it is what we want.
+	 */
 	(void)!setpriority(PRIO_PROCESS, 0, 19);
 }
 
@@ -248,7 +250,8 @@ int cond_wait(struct cond *c, struct lock *l, uint64_t deadline_ns)
 		return -ETIMEDOUT;
 	/* The end of a part is a spurious wake-up to the caller: going on here could miss
 	 * a signal that came between the two waits (T2). */
-	until = timespec_of(read_clock(CLOCK_MONOTONIC) + MIN(deadline_ns - now, (uint64_t)NS_PER_S));
+	until = timespec_of(read_clock(CLOCK_MONOTONIC) +
+			    MIN(deadline_ns - now, (uint64_t)NS_PER_S));
 	pthread_cond_clockwait(cond_of(c), mutex_of(l), CLOCK_MONOTONIC, &until);
 	return clock_now() >= deadline_ns ? -ETIMEDOUT : 0;
 }

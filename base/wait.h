@@ -82,7 +82,8 @@ static inline void lock_givep(struct lock **l)
 #define LOCK_SCOPE_NAME(line) LOCK_SCOPE_JOIN(lock_scope_, line)
 /* Holds a lock until the scope ends. */
 #define LOCK_SCOPE(l)                                                                              \
-	_cleanup_(lock_givep) maybe_unused struct lock *LOCK_SCOPE_NAME(__LINE__) = (lock_take(l), (l))
+	_cleanup_(lock_givep) maybe_unused struct lock *LOCK_SCOPE_NAME(__LINE__) =               \
+		(lock_take(l), (l))
 
 /* A condition variable. Spurious wake-ups happen: wait in a loop. */
 struct cond {
@@ -92,10 +93,16 @@ void cond_init(struct cond *c);
 void cond_release(struct cond *c);
 void cond_signal(struct cond *c);
 void cond_broadcast(struct cond *c);
-/* 0 when woken, -ETIMEDOUT when the deadline passed. The lock is held again in both cases, and no other meanwhile. */
+/*
+ * 0 when woken, -ETIMEDOUT when the deadline passed. The lock is held again in both cases, and no
+ * other meanwhile.
+ */
 int cond_wait(struct cond *c, struct lock *l, uint64_t deadline_ns);
 
-/* A flag to wait for: set stays set until cleared. It may be set while other locks are held, but no leaf. */
+/*
+ * A flag to wait for: set stays set until cleared. It may be set while other locks are held, but no
+ * leaf.
+ */
 struct event {
 	struct lock lock;
 	struct cond cond;

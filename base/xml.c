@@ -68,7 +68,8 @@ static void tell_attributes(struct parse *p, const char **attributes)
 	for (; attributes[0] && !p->error && p->h->attribute; attributes += 2) {
 		if (strncmp(attributes[0], "xmlns", 5) == 0)
 			continue;
-		r = p->h->attribute(p->path, without_namespace(attributes[0]), attributes[1], p->arg);
+		r = p->h->attribute(p->path, without_namespace(attributes[0]), attributes[1],
+				    p->arg);
 		if (r)
 			stop(p, r);
 	}
@@ -122,7 +123,8 @@ static void on_text(void *arg, const char *text, int len)
 }
 
 /* Where a document type is, entities follow, and nobody we talk to needs them. */
-static void on_doctype(void *arg, const char *name, const char *system, const char *public, int internal)
+static void on_doctype(void *arg, const char *name, const char *system, const char *public,
+		       int internal)
 {
 	stop(arg, fail(-EBADMSG));
 }

@@ -15,7 +15,10 @@ struct xml_handler {
 	int (*end)(const char *path, struct span text, void *arg);
 };
 
-/* 0; -EBADMSG: malformed or over a limit; -ENOMEM; or what a handler answered (it ends the parse). Handlers may be NULL. */
+/*
+ * 0; -EBADMSG: malformed or over a limit; -ENOMEM; or what a handler answered (it ends the parse).
+ * Handlers may be NULL.
+ */
 must_check int xml_parse(struct span text, const struct xml_handler *h, void *arg);
 /* Appends text with & < > " ' and control characters escaped. */
 struct buf;
