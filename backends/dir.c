@@ -123,7 +123,8 @@ static struct store_call *next_overdue(struct dir_store *d, uint64_t now, int *r
 		j->answered = true;
 		DL_DELETE(d->sync.jobs, j);
 		call_ref(&j->call->call);
-		*ret_result = j->op.op == STORE_PUT || j->op.op == STORE_REMOVE ? STORE_UNKNOWN : -ETIMEDOUT;
+		*ret_result = j->op.op == STORE_PUT || j->op.op == STORE_REMOVE ? STORE_UNKNOWN
+										: -ETIMEDOUT;
 		return j->call;
 	}
 	return NULL;
@@ -157,11 +158,13 @@ static void watch(void *arg)
 
 static void copy_name(char *ret, struct span s)
 {
-	memcpy(ret, s.data ? (const void *)s.data : "", s.len); /* the entrance has checked the length */
+	/* the entrance has checked the length */
+	memcpy(ret, s.data ? (const void *)s.data : "", s.len);
 	ret[s.len] = 0;
 }
 
-static struct job *job_new(struct store *s, enum store_op op, struct span name, uint64_t deadline_ns, struct store_call *c)
+static struct job *job_new(struct store *s, enum store_op op, struct span name,
+			   uint64_t deadline_ns, struct store_call *c)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
@@ -240,7 +243,8 @@ static void list(struct store *s, const struct list_req *r, struct store_call *c
 
 	if (!j)
 		return;
-	copy_name(j->op.after, r->token ? span_sub(span_str(r->token), 0, STORE_NAME_MAX) : r->after);
+	copy_name(j->op.after,
+		  r->token ? span_sub(span_str(r->token), 0, STORE_NAME_MAX) : r->after);
 	j->op.delimiter = r->delimiter;
 	j->op.max = r->max;
 	start(j);
@@ -283,10 +287,16 @@ static void free_store(struct store *s)
 }
 
 static const struct store_ops dir_ops = {
-	.get = get, .put = put, .head = head, .list = list, .remove = remove_object, .free = free_store,
+	.get = get,
+	.put = put,
+	.head = head,
+	.list = list,
+	.remove = remove_object,
+	.free = free_store,
 };
 
-int dir_store_open(const char *name, const char *url, const struct uri *uri, struct store **ret, char *err, size_t err_size)
+int dir_store_open(const char *name, const char *url, const struct uri *uri, struct store **ret,
+		   char *err, size_t err_size)
 {
 	static const char *const no_parameters[] = { NULL };
 	_cleanup_(dir_freep) struct dir_store *d = NULL;

@@ -2,8 +2,9 @@
 /*
  * Objects as files of a folder.
  *
- * (B1) An object appears whole: written under a temporary name, synced, then linked (put-if-absent: link(2) refuses
- *      an existing name) or renamed; then its folder is synced. Only then is a put answered.
+ * (B1) An object appears whole: written under a temporary name, synced, then linked (put-if-absent:
+ *      link(2) refuses an existing name) or renamed; then its folder is synced. Only then is a put
+ *      answered.
  * (B2) The store's own folder is never created: one that was moved away is a store that is down.
  */
 #include "backends/dir_i.h"
@@ -39,7 +40,8 @@ int dir_root(struct dir_op *op)
 
 	if (fd >= 0)
 		return fd;
-	return dir_error(op, errno == ENOENT ? "the store's folder does not exist" : "the store's folder cannot be opened");
+	return dir_error(op, errno == ENOENT ? "the store's folder does not exist"
+					     : "the store's folder cannot be opened");
 }
 
 void dir_version(const struct stat *st, char ret[STORE_VERSION_MAX])
@@ -61,7 +63,10 @@ static bool is_absent(int error)
 	return error == ENOENT || error == ENOTDIR;
 }
 
-/* Opens an object for reading. A descriptor, STORE_MISSING as -1 with *ret set, or a negative result in *ret. */
+/*
+ * Opens an object for reading. A descriptor, STORE_MISSING as -1 with *ret set, or a negative
+ * result in *ret.
+ */
 static int open_object(struct dir_op *op, int *ret)
 {
 	_cleanup_close_ int root = dir_root(op);
@@ -124,7 +129,8 @@ int dir_get(struct dir_op *op)
 	const uint64_t len = op->length ? MIN(op->length, left) : left;
 
 	if (len > op->limit) {
-		snprintf(op->detail, sizeof(op->detail), "the object has %llu bytes, at most %zu were expected",
+		snprintf(op->detail, sizeof(op->detail),
+			 "the object has %llu bytes, at most %zu were expected",
 			 (unsigned long long)len, op->limit);
 		return fail(-EIO);
 	}
@@ -153,7 +159,10 @@ static int write_all(struct dir_op *op, int fd, struct span s)
 	return fdatasync(fd) < 0 ? dir_error(op, "sync") : 0;
 }
 
-/* Opens the folder of an object below root, making it where needed. A descriptor or a negative result. */
+/*
+ * Opens the folder of an object below root, making it where needed. A descriptor or a negative
+ * result.
+ */
 static int open_parent(struct dir_op *op, int root, const char **ret_leaf)
 {
 	_cleanup_close_ int at = dup(root);
@@ -227,8 +236,8 @@ static int put_in(struct dir_op *op, int parent, const char *leaf)
 	/* Cheap, and spares the disk a body that would be refused. */
 	if (op->cond == PUT_IF_ABSENT && fstatat(parent, leaf, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return STORE_EXISTS;
-	snprintf(tmp, sizeof(tmp), DIR_TMP_PREFIX "%016llx%016llx", (unsigned long long)random_u64(),
-		 (unsigned long long)random_u64());
+	snprintf(tmp, sizeof(tmp), DIR_TMP_PREFIX "%016llx%016llx",
+		 (unsigned long long)random_u64(), (unsigned long long)random_u64());
 	fd = openat(parent, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return dir_error(op, "create");

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* Inside backends/dir*.c: one operation as blocking file work (dir_file.c, dir_list.c), apart from who waits for it (dir.c). */
+/*
+ * Inside backends/dir*.c: one operation as blocking file work (dir_file.c, dir_list.c), apart from
+ * who waits for it (dir.c).
+ */
 #include "backends/dir.h"
 
 /* An operation with copies of all it needs, and its answer until the call may have it. */

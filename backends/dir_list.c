@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Listing a folder as a store lists: by the order of whole names, which is not the order of a walk
- * ("a/b" stands behind "a-b"), so everything under the prefix is gathered, sorted and then cut to a page.
+ * ("a/b" stands behind "a-b"), so everything under the prefix is gathered, sorted and then cut to a
+ * page.
  */
 #include "backends/dir_i.h"
 
@@ -69,7 +70,8 @@ static int visit(struct gather *g, int dir, const char *base, const char *leaf)
 	if (fstatat(dir, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return errno == ENOENT ? 0 : dir_error(op, "stat");
 	if (S_ISREG(st.st_mode))
-		return strncmp(name, op->name, strlen(op->name)) == 0 ? add(g, name, false, &st) : 0;
+		return strncmp(name, op->name, strlen(op->name)) == 0 ? add(g, name, false, &st)
+								      : 0;
 	if (!S_ISDIR(st.st_mode))
 		return 0;
 	name[len++] = '/';

@@ -21,7 +21,8 @@
 #define RECEIVE_FEW_BYTES (16L * 1024)
 #define SEND_BYTES (1024L * 1024)
 #define CONNECT_TIMEOUT_MS 3000
-#define LATE_MS 100 /* deadlines are kept by end_overdue(); libcurl, whose clock is a coarser one, is only behind it */
+/* deadlines are kept by end_overdue(); libcurl, whose clock is a coarser one, is only behind it */
+#define LATE_MS 100
 #define IDLE_S 60
 #define LONGEST_SLEEP_MS 1000
 #define DNS_CACHE_S 30L

@@ -31,10 +31,15 @@ static void note_clock(struct probe *p, const struct store_call *c)
 		p->skew_s = (int64_t)c->date_s - (int64_t)(clock_wall() / NS_PER_S);
 }
 
-/* The second of two creates of one name must be refused. A lost answer makes the first one uncertain: a new name then. */
+/*
+ * The second of two creates of one name must be refused. A lost answer makes the first one
+ * uncertain: a new name then.
+ */
 static int create_twice(struct probe *p)
 {
-	const struct put_req req = { .name = span_str(p->name), .body = p->body, .cond = PUT_IF_ABSENT,
+	const struct put_req req = { .name = span_str(p->name),
+				     .body = p->body,
+				     .cond = PUT_IF_ABSENT,
 				     .deadline_ns = p->deadline_ns };
 	_cleanup_(store_call_unrefp) struct store_call *first = NULL, *second = NULL;
 	int r = store_put_wait(p->store, &req, &first);
@@ -49,7 +54,8 @@ static int create_twice(struct probe *p)
 		return 0;
 	if (r == 0) {
 		snprintf(p->err, p->err_size,
-			 "store %s (%s): it does not refuse to create an object that exists (put-if-absent is ignored), so it cannot keep a volume",
+			 "store %s (%s): it does not refuse to create an object that exists "
+			 "(put-if-absent is ignored), so it cannot keep a volume",
 			 p->store->name, p->store->url);
 		return fail(-EIO);
 	}
@@ -58,7 +64,9 @@ static int create_twice(struct probe *p)
 
 static int read_back(struct probe *p)
 {
-	const struct get_req req = { .name = span_str(p->name), .limit = 4 * PROBE_BYTES, .deadline_ns = p->deadline_ns };
+	const struct get_req req = { .name = span_str(p->name),
+				     .limit = 4 * PROBE_BYTES,
+				     .deadline_ns = p->deadline_ns };
 	_cleanup_(store_call_unrefp) struct store_call *c = NULL;
 	int r = store_get_wait(p->store, &req, &c);
 
@@ -79,9 +87,12 @@ static void random_name(struct probe *p)
 	snprintf(p->name, sizeof(p->name), "probe/%s", hex);
 }
 
-int store_probe(struct store *s, uint64_t deadline_ns, int64_t *ret_skew_s, char *err, size_t err_size)
+int store_probe(struct store *s, uint64_t deadline_ns, int64_t *ret_skew_s, char *err,
+		size_t err_size)
 {
-	struct probe p = { .store = s, .deadline_ns = deadline_ns, .err = err, .err_size = err_size };
+	struct probe p = {
+		.store = s, .deadline_ns = deadline_ns, .err = err, .err_size = err_size
+	};
 	_cleanup_(blob_unrefp) struct blob *body = blob_new(PROBE_BYTES);
 	int r;
 
@@ -98,15 +109,20 @@ int store_probe(struct store *s, uint64_t deadline_ns, int64_t *ret_skew_s, char
 	return r;
 }
 
-int store_check_read(struct store *s, uint64_t deadline_ns, int64_t *ret_skew_s, char *err, size_t err_size)
+int store_check_read(struct store *s, uint64_t deadline_ns, int64_t *ret_skew_s, char *err,
+		     size_t err_size)
 {
-	struct probe p = { .store = s, .deadline_ns = deadline_ns, .err = err, .err_size = err_size };
+	struct probe p = {
+		.store = s, .deadline_ns = deadline_ns, .err = err, .err_size = err_size
+	};
 	_cleanup_(store_call_unrefp) struct store_call *c = NULL;
 	int r;
 
 	random_name(&p);
 
-	const struct get_req req = { .name = span_str(p.name), .limit = PROBE_BYTES, .deadline_ns = deadline_ns };
+	const struct get_req req = { .name = span_str(p.name),
+				     .limit = PROBE_BYTES,
+				     .deadline_ns = deadline_ns };
 
 	r = store_get_wait(s, &req, &c);
 	note_clock(&p, c);

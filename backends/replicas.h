@@ -48,7 +48,8 @@ int replicas_find(const struct replicas *r, const char *name);      /* its numbe
  * `have`.
  */
 must_check int replicas_get(struct replicas *r, const struct get_req *req, uint64_t have,
-			    uint64_t avoid, struct buf *ret, unsigned *ret_store, uint64_t *ret_missing);
+			    uint64_t avoid, struct buf *ret, unsigned *ret_store,
+			    uint64_t *ret_missing);
 
 /*
  * Reports, for each store in `want`, exactly once: `ok` (the copy is there) or not (given up: a
