@@ -15,10 +15,11 @@
 struct disk;
 /*
  * Makes the folder (0700) where it is missing. 0; -EBUSY (D1); -EINVAL: the folder is on a network
- * or FUSE filesystem; -EACCES: it belongs to somebody else; -EIO; -ENOMEM. queue_bytes: what may wait
- * to be written, beyond it pieces are not cached.
+ * or FUSE filesystem; -EACCES: it belongs to somebody else; -EIO; -ENOMEM. queue_bytes: what may
+ * wait to be written, beyond it pieces are not cached.
  */
-must_check int disk_open(const char *dir, uint64_t limit_bytes, uint64_t queue_bytes, struct disk **ret);
+must_check int disk_open(const char *dir, uint64_t limit_bytes, uint64_t queue_bytes,
+			 struct disk **ret);
 /* Drops what is not written yet. Takes NULL, answers NULL. */
 struct disk *disk_close(struct disk *d);
 DEFINE_CLEANUP(struct disk *, disk_close)

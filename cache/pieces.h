@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Pieces of objects near at hand: in memory, on disk, or fetched once however many ask.
- * A piece is opaque sealed bytes here; who asks opens and verifies it.
+ * Pieces of objects near at hand: in memory, on disk, or fetched once however many ask. A piece is
+ * opaque sealed bytes here; who asks opens and verifies it.
  *
  * (P1) One fetch per missing piece at a time; others wait for it (to their own deadline).
- * (P2) Nothing here is trusted: who opens a piece verifies it, whether it was fetched just now or lay on
- *      disk. A bad one is reported with pieces_bad() and asked for again.
+ * (P2) Nothing here is trusted: who opens a piece verifies it, whether it was fetched just now or
+ *      lay on disk. A bad one is reported with pieces_bad() and asked for again.
  * (P3) A piece in use is never evicted or changed.
  * (P4) A full or failing cache disk costs speed, never an error.
  */
