@@ -56,8 +56,8 @@ static int build(struct commit *c, const struct commit_options *o)
 	return load(c, o->volume_id);
 }
 
-int commit_new(const struct commit_options *o, struct journal *j, struct kv *ns, const struct commit_events *ev,
-	       struct commit **ret)
+int commit_new(const struct commit_options *o, struct journal *j, struct kv *ns,
+	       const struct commit_events *ev, struct commit **ret)
 {
 	struct commit *c = calloc(1, sizeof(*c));
 	int r;
@@ -79,10 +79,10 @@ int commit_new(const struct commit_options *o, struct journal *j, struct kv *ns,
 	cond_init(&c->answers);
 	cond_init(&c->changed);
 	c->tip.writes = !o->read_only;
-	c->seconds = metric_get("mangrove_journal_commit_seconds", "from a record's composition to its choice",
-				METRIC_SECONDS, "");
-	c->lost_total = metric_get("mangrove_lost_operations_total", "operations answered early and lost",
-				   METRIC_COUNTER, "");
+	c->seconds = metric_get("mangrove_journal_commit_seconds",
+				"from a record's composition to its choice", METRIC_SECONDS, "");
+	c->lost_total = metric_get("mangrove_lost_operations_total",
+				   "operations answered early and lost", METRIC_COUNTER, "");
 	r = build(c, o);
 	if (r) {
 		commit_free(c);
@@ -178,8 +178,11 @@ static int wait_booted(struct commit *c, uint64_t deadline_ns, char *err, size_t
 		if (c->slot != slot)
 			limit_ns = still_until(c, deadline_ns);
 		slot = c->slot;
-		if (cond_wait(&c->changed, &c->lock, limit_ns) == -ETIMEDOUT && !c->tip.booted && c->slot == slot) {
-			snprintf(err, err_size, "the journal did not answer in time: too few stores are reachable");
+		if (cond_wait(&c->changed, &c->lock, limit_ns) == -ETIMEDOUT && !c->tip.booted &&
+		    c->slot == slot) {
+			snprintf(
+				err, err_size,
+				"the journal did not answer in time: too few stores are reachable");
 			return fail(-ETIMEDOUT);
 		}
 	}
@@ -188,12 +191,15 @@ static int wait_booted(struct commit *c, uint64_t deadline_ns, char *err, size_t
 
 static int mount_commit(struct commit *c, uint64_t deadline_ns, char *err, size_t err_size)
 {
-	struct op op = { .kind = OP_MOUNT, .name = span_str(c->host), .value = span_of(c->me, INCARNATION_SIZE) };
+	struct op op = { .kind = OP_MOUNT,
+			 .name = span_str(c->host),
+			 .value = span_of(c->me, INCARNATION_SIZE) };
 	struct result res = { 0 };
 	int r = commit_op_await(c, &op, true, deadline_ns, &res);
 
 	if (r) {
-		snprintf(err, err_size, "the mount could not be entered in the journal: %s", strerror(-r));
+		snprintf(err, err_size, "the mount could not be entered in the journal: %s",
+			 strerror(-r));
 		return r == -ETIMEDOUT ? r : fail(-EIO);
 	}
 	lock_take(&c->lock);
@@ -264,7 +270,8 @@ int commit_refresh(struct commit *c, uint64_t deadline_ns)
 	while (c->refresh_done < mine) {
 		if (c->tip.halted || c->ending)
 			return fail(-EIO);
-		if (cond_wait(&c->changed, &c->lock, deadline_ns) == -ETIMEDOUT && c->refresh_done < mine)
+		if (cond_wait(&c->changed, &c->lock, deadline_ns) == -ETIMEDOUT &&
+		    c->refresh_done < mine)
 			return fail(-ETIMEDOUT);
 	}
 	return 0;

@@ -4,15 +4,21 @@
  * Between the file system's calls and the journal: who is answered when, and the one task that
  * proposes, follows and commits.
  *
- * (M1) The base of the view is exactly the state at the applied slot. Only the commit task changes it.
- * (M2) An operation answered early stands in the view's `open`, has its number, and goes into the journal in the order
- *      of numbers. `open` is for answers only: a chosen record is applied upon the base, and what is pending again upon that.
- * (M3) An operation is reported as committed only when this mount has applied a chosen record that evaluated it.
- * (M4) While a slot is undecided its record is kept (frozen); only having learned another record in that slot means
- *      that one's own is lost. Then its operations are pending still, and go into the next one.
- * (M5) An operation answered early whose result or objects differ when applied again is LOST: reported by the next sync of its
- *      inode (-EIO once), logged, counted, and the kernel's copies are invalidated.
- * (M6) Early answers are given by the owner of the tip within its hold only (names); by everyone for what cannot fail.
+ * (M1) The base of the view is exactly the state at the applied slot. Only the commit task changes
+ *      it.
+ * (M2) An operation answered early stands in the view's `open`, has its number, and goes into the
+ *      journal in the order of numbers. `open` is for answers only: a chosen record is applied upon
+ *      the base, and what is pending again upon that.
+ * (M3) An operation is reported as committed only when this mount has applied a chosen record that
+ *      evaluated it.
+ * (M4) While a slot is undecided its record is kept (frozen); only having learned another record in
+ *      that slot means that one's own is lost. Then its operations are pending still, and go into
+ *      the next one.
+ * (M5) An operation answered early whose result or objects differ when applied again is LOST:
+ *      reported by the next sync of its inode (-EIO once), logged, counted, and the kernel's copies
+ *      are invalidated.
+ * (M6) Early answers are given by the owner of the tip within its hold only (names); by everyone
+ *      for what cannot fail.
  */
 #include "base/metrics.h"
 #include "cache/view.h"
@@ -23,42 +29,64 @@ struct commit;
 
 enum commit_how {
 	COMMIT_EARLY,   /* may be answered before its slot, where the rules allow it */
-	COMMIT_ORDERED, /* answered when its slot is applied (names=committed; locks between machines) */
+	/* answered when its slot is applied (names=committed; locks between machines) */
+	COMMIT_ORDERED,
 };
 enum commit_cond { COMMIT_LATER = 1 };
 
 /* Called once, by a task of the commit queue, holding no lock. Must not block. */
 typedef void commit_done_fn(const struct result *res, void *arg);
 
-/* What follows a record of others, or a lost operation: the kernel must be told. Called by the commit task, no lock held. */
+/*
+ * What follows a record of others, or a lost operation: the kernel must be told. Called by the
+ * commit task, no lock held.
+ */
 struct commit_events {
-	/* An operation of another mount was applied: `op` as in the record (its names and inodes tell what changed). */
+	/*
+	 * An operation of another mount was applied: `op` as in the record (its names and inodes
+	 * tell what changed).
+	 */
 	void (*applied)(const struct op *op, const struct result *res, void *arg);
-	/* One of ours, answered early, was lost: winner's incarnation, what we had said and what is true now. */
-	void (*lost)(const struct op *op, const struct result *said, const struct result *now, void *arg);
-	/* The mount turned read-only (fenced, hash difference, local failure): a sentence. On any thread. */
+	/*
+	 * One of ours, answered early, was lost: winner's incarnation, what we had said and what is
+	 * true now.
+	 */
+	void (*lost)(const struct op *op, const struct result *said, const struct result *now,
+		     void *arg);
+	/*
+	 * The mount turned read-only (fenced, hash difference, local failure): a sentence. On any
+	 * thread.
+	 */
 	void (*stopped)(const char *why, void *arg);
 	void *arg;
 };
 struct commit_options {
 	uint64_t hold_ns;        /* H, 2 s */
-	uint64_t delay_ns;       /* cut a record this long after the first pending operation when nobody waits: 0.5 s */
+	/* cut a record this long after the first pending operation when nobody waits: 0.5 s */
+	uint64_t delay_ns;
 	uint64_t freshness_ns;   /* poll the tip at least this often: 1 s */
 	uint64_t deadline_ns;    /* how long a waiter waits before -EIO: 60 s */
 	bool read_only;          /* follow only */
 	const char *host;        /* for MOUNT */
-	const uint8_t *volume_id; /* 16 bytes, or NULL: a database of another volume is rebuilt from the journal */
+	/* 16 bytes, or NULL: a database of another volume is rebuilt from the journal */
+	const uint8_t *volume_id;
 };
-/* Takes neither; journal and view are borrowed and belong to the commit task from here on (the view under commit_lock). */
-must_check int commit_new(const struct commit_options *o, struct journal *j, struct kv *ns, const struct commit_events *ev,
-			  struct commit **ret);
 /*
- * Follows the journal to its tip and, unless read-only, gets MOUNT committed. Then starts the commit task. Gives up at
- * the deadline, or when nothing moved for options.deadline_ns.
- * 0, -EIO, -ETIMEDOUT, -EPROTO (a newer level; sentence in err).
+ * Takes neither; journal and view are borrowed and belong to the commit task from here on (the view
+ * under commit_lock).
+ */
+must_check int commit_new(const struct commit_options *o, struct journal *j, struct kv *ns,
+			  const struct commit_events *ev, struct commit **ret);
+/*
+ * Follows the journal to its tip and, unless read-only, gets MOUNT committed. Then starts the
+ * commit task. Gives up at the deadline, or when nothing moved for options.deadline_ns. 0, -EIO,
+ * -ETIMEDOUT, -EPROTO (a newer level; sentence in err).
  */
 must_check int commit_start(struct commit *c, uint64_t deadline_ns, char *err, size_t err_size);
-/* Commits what is pending, UNMOUNT with `next` = nobody, ends the task. 0, or -EIO/-ETIMEDOUT: something is left. */
+/*
+ * Commits what is pending, UNMOUNT with `next` = nobody, ends the task. 0, or -EIO/-ETIMEDOUT:
+ * something is left.
+ */
 int commit_stop(struct commit *c, uint64_t deadline_ns);
 struct commit *commit_free(struct commit *c);
 DEFINE_CLEANUP(struct commit *, commit_free)
@@ -68,26 +96,36 @@ struct view *commit_lock(struct commit *c);
 void commit_unlock(struct commit *c);
 
 /*
- * Submits an operation (op->number and time_ns are set here; the op is copied). 0: answered, *ret holds the result (error
- * included: a failed early operation is not submitted) and *ret_no its number, `done` is not called. COMMIT_LATER: `done` will be
- * called. -EROFS: this mount does not write (any more). -ENOMEM.
+ * Submits an operation (op->number and time_ns are set here; the op is copied). 0: answered, *ret
+ * holds the result (error included: a failed early operation is not submitted) and *ret_no its
+ * number, `done` is not called. COMMIT_LATER: `done` will be called. -EROFS: this mount does not
+ * write (any more). -ENOMEM.
  */
-must_check int commit_submit(struct commit *c, const struct op *op, enum commit_how how, commit_done_fn *done, void *arg,
-			     struct result *ret, uint64_t *ret_no);
-/* Everything this mount submitted so far (on `ino`, with ROOT or 0: everything): done(0) when committed; done(-EIO) once when something
- * of that inode was lost since its last sync, or when the deadline passed. Cuts a record at once. */
+must_check int commit_submit(struct commit *c, const struct op *op, enum commit_how how,
+			     commit_done_fn *done, void *arg, struct result *ret, uint64_t *ret_no);
+/*
+ * Everything this mount submitted so far (on `ino`, with ROOT or 0: everything): done(0) when
+ * committed; done(-EIO) once when something of that inode was lost since its last sync, or when the
+ * deadline passed. Cuts a record at once.
+ */
 void commit_sync(struct commit *c, uint64_t ino, commit_done_fn *done, void *arg);
 /* The same, waiting on the calling thread (pools, not FUSE threads). 0 or -errno. */
 int commit_sync_wait(struct commit *c, uint64_t ino, uint64_t deadline_ns);
 /* Submits and waits for its slot. The result's error or a negative errno. */
 int commit_op_wait(struct commit *c, const struct op *op, uint64_t deadline_ns, struct result *ret);
-/* `strict` reads: returns when the state is at least as new as the tip at the time of the call. 0, -EIO, -ETIMEDOUT. */
+/*
+ * `strict` reads: returns when the state is at least as new as the tip at the time of the call. 0,
+ * -EIO, -ETIMEDOUT.
+ */
 int commit_refresh(struct commit *c, uint64_t deadline_ns);
 
 /* A new inode number from this mount's blocks. 0 or -EROFS. */
 must_check int commit_new_ino(struct commit *c, uint64_t *ret);
 uint32_t commit_mount_number(struct commit *c); /* for chunk ids */
-/* Wall clock for operations: ours, corrected to the stores' when it is more than 60 s off. ns since 1970. */
+/*
+ * Wall clock for operations: ours, corrected to the stores' when it is more than 60 s off. ns since
+ * 1970.
+ */
 uint64_t commit_time(struct commit *c);
 
 struct commit_status {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Answers to those who wait. They are collected under the lock and given without it, by the task as soon as a
- * record is applied; the answerer gives those that must not wait for the task, which may be busy at the stores: what was
- * committed already, and deadlines.
+ * Answers to those who wait. They are collected under the lock and given without it, by the task as
+ * soon as a record is applied; the answerer gives those that must not wait for the task, which may
+ * be busy at the stores: what was committed already, and deadlines.
  */
 #include "fs/commit_i.h"
 
@@ -58,8 +58,8 @@ void commit_lost_locked(struct commit *c, const struct pending *p)
 			continue;
 		key_of(p->inodes[i], key);
 		if (map_put(c->lost, span_of(key, 8), SPAN_NULL, false))
-			log_error("commit", "no memory to remember a lost operation", "operation=%s",
-				  op_kind_name(p->kind));
+			log_error("commit", "no memory to remember a lost operation",
+				  "operation=%s", op_kind_name(p->kind));
 	}
 }
 
@@ -148,7 +148,8 @@ void commit_answer_task(void *arg)
 
 		c->answers_asleep = !c->ready && !somebody;
 		if (!c->ready)
-			cond_wait(&c->answers, &c->lock, somebody ? clock_now() + DEADLINE_CHECK_NS : NEVER);
+			cond_wait(&c->answers, &c->lock,
+				  somebody ? clock_now() + DEADLINE_CHECK_NS : NEVER);
 		c->answers_asleep = false;
 		deadlines_locked(c, clock_now());
 		lock_give(&c->lock);
@@ -194,7 +195,8 @@ int commit_sync_wait(struct commit *c, uint64_t ino, uint64_t deadline_ns)
 	while (c->last_no < upto) {
 		if (c->tip.halted)
 			return fail(-EIO);
-		if (cond_wait(&c->changed, &c->lock, deadline_ns) == -ETIMEDOUT && c->last_no < upto)
+		if (cond_wait(&c->changed, &c->lock, deadline_ns) == -ETIMEDOUT &&
+		    c->last_no < upto)
 			return fail(-ETIMEDOUT);
 	}
 	return lost_take(c, ino) ? fail(-EIO) : 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A chosen record becomes the state: its operations are applied in a view of the task's own, hashed, and written to
- * the base in one batch. There is no undo: what this mount answered early stood in the common view, which is
- * dropped then; what is still pending is applied again upon the new base.
+ * A chosen record becomes the state: its operations are applied in a view of the task's own,
+ * hashed, and written to the base in one batch. There is no undo: what this mount answered early
+ * stood in the common view, which is dropped then; what is still pending is applied again upon the
+ * new base.
  */
 #include "fs/commit_i.h"
 
@@ -184,7 +185,9 @@ static void tip_moves(struct commit *c, const struct record *r, uint64_t propose
 
 static int mark_row(const struct record *r, const struct state_hash *hash, struct buf *ret)
 {
-	struct commit_mark m = { .slot = r->slot, .hash = *hash, .time_ns = r->time_ns, .hold_ns = r->hold_ns };
+	struct commit_mark m = {
+		.slot = r->slot, .hash = *hash, .time_ns = r->time_ns, .hold_ns = r->hold_ns
+	};
 
 	memcpy(m.record, r->hash, RECORD_HASH_SIZE);
 	memcpy(m.owner, r->next, INCARNATION_SIZE);
@@ -192,7 +195,8 @@ static int mark_row(const struct record *r, const struct state_hash *hash, struc
 }
 
 /* The moment of the change. */
-static int install(struct commit *c, struct batch *b, const struct state_hash *hash, uint64_t proposed_ns)
+static int install(struct commit *c, struct batch *b, const struct state_hash *hash,
+		   uint64_t proposed_ns)
 {
 	_cleanup_buf_ struct buf mark = BUF_INIT(COMMIT_MARK_MAX);
 	struct view_row row = { .column = COL_META, .key = COMMIT_MARK_KEY };
@@ -220,8 +224,9 @@ static void tell_lost(struct commit *c, const struct batch *b, size_t i)
 	const struct result *said = &b->said[i], *now = &b->results[i];
 
 	metric_add(c->lost_total, 1);
-	log_warn("commit", "an operation answered early was lost", "operation=%s number=%llu said=%d now=%d",
-		 op_kind_name(b->ops[i].kind), (unsigned long long)b->ops[i].number, said->error, now->error);
+	log_warn("commit", "an operation answered early was lost",
+		 "operation=%s number=%llu said=%d now=%d", op_kind_name(b->ops[i].kind),
+		 (unsigned long long)b->ops[i].number, said->error, now->error);
 	if (c->ev.lost)
 		c->ev.lost(&b->ops[i], said, now, c->ev.arg);
 }
@@ -252,10 +257,14 @@ static int apply_failed(struct commit *c, int r)
 	char why[120];
 
 	if (r == OP_UNKNOWN_KIND) {
-		commit_halt(c, -EPROTO, "the journal holds operations of a newer version of this program: upgrade it");
+		commit_halt(
+			c, -EPROTO,
+			"the journal holds operations of a newer version of this program: "
+			"upgrade it");
 		return -EPROTO;
 	}
-	snprintf(why, sizeof(why), "a record of the journal could not be applied: %s", strerror(-r));
+	snprintf(why, sizeof(why), "a record of the journal could not be applied: %s",
+		 strerror(-r));
 	commit_halt(c, -EIO, why);
 	return -EIO;
 }

@@ -11,9 +11,10 @@
  *     commit_answer.c  who waits is answered; deadlines; what was lost
  *     commit_state.c   the state's own bookkeeping on this machine
  *
- * One lock for the view and the queue (RANK_COMMIT), never held across a store call or a callback. What the task
- * alone touches stands in `task`: it works there without the lock, and a chosen record is applied and hashed in a view
- * of its own before the lock is taken for the short moment of the change.
+ * One lock for the view and the queue (RANK_COMMIT), never held across a store call or a callback.
+ * What the task alone touches stands in `task`: it works there without the lock, and a chosen
+ * record is applied and hashed in a view of its own before the lock is taken for the short moment
+ * of the change.
  */
 #include "base/map.h"
 #include "fs/commit_plan.h"
@@ -117,14 +118,23 @@ must_check int commit_state_clear(struct kv *kv);
 /* The next start rebuilds. */
 void commit_state_distrust(struct kv *kv);
 
-/* When a record was learned, as far as the clock of its author tells, if that was before this mount looked. */
+/*
+ * When a record was learned, as far as the clock of its author tells, if that was before this mount
+ * looked.
+ */
 uint64_t commit_learned_at(uint64_t time_ns);
 
-/* commit_apply.c, by the task. Applies a record that was chosen in the next slot; ours: since when it was proposed, else 0. 0, or stopped. */
+/*
+ * commit_apply.c, by the task. Applies a record that was chosen in the next slot; ours: since when
+ * it was proposed, else 0. 0, or stopped.
+ */
 must_check int commit_apply(struct commit *c, const struct record *r, uint64_t proposed_ns);
 /* By the task, lock held: what is pending is applied again upon the new base. */
 must_check int commit_reapply_locked(struct commit *c);
-/* For good, lock not held. -EROFS: it does not write any more, but follows; else it does nothing any more. */
+/*
+ * For good, lock not held. -EROFS: it does not write any more, but follows; else it does nothing
+ * any more.
+ */
 void commit_halt(struct commit *c, int error, const char *why);
 
 /* commit_answer.c */
@@ -154,5 +164,9 @@ DEFINE_CLEANUP(struct pending *, pending_free)
 void commit_block_locked(struct commit *c, uint32_t number);
 /* Lock held: what the plan needs to know of the queue. */
 void commit_queue_changed_locked(struct commit *c);
-/* Submits and waits. `by_itself`: MOUNT and UNMOUNT, which come while nothing else may be submitted. */
-int commit_op_await(struct commit *c, const struct op *op, bool by_itself, uint64_t deadline_ns, struct result *ret);
+/*
+ * Submits and waits. `by_itself`: MOUNT and UNMOUNT, which come while nothing else may be
+ * submitted.
+ */
+int commit_op_await(struct commit *c, const struct op *op, bool by_itself, uint64_t deadline_ns,
+		    struct result *ret);

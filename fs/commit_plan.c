@@ -20,11 +20,13 @@ static uint64_t patience_end(const struct commit_tip *t, const struct commit_opt
 
 static bool due(const struct commit_tip *t, const struct commit_options *o, uint64_t now)
 {
-	return t->waiting || t->stopping || t->pending_bytes >= CUT_BYTES || now >= t->oldest_ns + o->delay_ns;
+	return t->waiting || t->stopping || t->pending_bytes >= CUT_BYTES ||
+	       now >= t->oldest_ns + o->delay_ns;
 }
 
 /* When the tip is looked at next, without a special reason. */
-static uint64_t next_look(const struct commit_tip *t, const struct commit_options *o, bool waits_for_tip)
+static uint64_t next_look(const struct commit_tip *t, const struct commit_options *o,
+			  bool waits_for_tip)
 {
 	uint64_t gap = o->freshness_ns;
 
@@ -33,7 +35,8 @@ static uint64_t next_look(const struct commit_tip *t, const struct commit_option
 	return t->polled_ns + gap - gap / 4 * t->jitter / 255;
 }
 
-enum commit_act commit_plan(const struct commit_tip *t, const struct commit_options *o, uint64_t now, uint64_t *ret_until)
+enum commit_act commit_plan(const struct commit_tip *t, const struct commit_options *o,
+			    uint64_t now, uint64_t *ret_until)
 {
 	const bool work = t->writes && t->booted && t->pending > 0;
 	const bool may = work && !commit_tip_busy(t, now);     /* (P2) */

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What the commit task does next, and until when it may sleep. Pure: the state and the clock are passed in.
+ * What the commit task does next, and until when it may sleep. Pure: the state and the clock are
+ * passed in.
  *
  * (P1) A frozen record is proposed until its slot is known.
- * (P2) The tip is taken by its owner; by anybody when it has none; when its owner has been silent for its hold and the
- *      clocks' drift; or when an operation has waited for six holds in spite of new records.
- * (P3) Who waits for a busy owner rings (journal.h), looks often, and is given the tip for one record; who was given it
- *      gives it back with that record.
+ * (P2) The tip is taken by its owner; by anybody when it has none; when its owner has been silent
+ *      for its hold and the clocks' drift; or when an operation has waited for six holds in spite
+ *      of new records.
+ * (P3) Who waits for a busy owner rings (journal.h), looks often, and is given the tip for one
+ *      record; who was given it gives it back with that record.
  * (P4) The owner does not poll within its hold: whoever takes the tip from it is met in the slot.
  */
 #include "fs/commit.h"
@@ -38,7 +40,8 @@ struct commit_tip {
 };
 
 enum commit_act { COMMIT_WAIT, COMMIT_LEARN, COMMIT_PROPOSE, COMMIT_RING };
-enum commit_act commit_plan(const struct commit_tip *t, const struct commit_options *o, uint64_t now, uint64_t *ret_until);
+enum commit_act commit_plan(const struct commit_tip *t, const struct commit_options *o,
+			    uint64_t now, uint64_t *ret_until);
 
 /* Is the owner of the next slot, if it is another mount, likely to be alive and answering early? */
 bool commit_tip_busy(const struct commit_tip *t, uint64_t now);

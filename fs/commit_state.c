@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Bookkeeping of the database: after which record it is the state. Written in the same batch as the rows. The
- * database is a cache: whatever does not fit is forgotten, and rebuilt from the journal.
+ * Bookkeeping of the database: after which record it is the state. Written in the same batch as the
+ * rows. The database is a cache: whatever does not fit is forgotten, and rebuilt from the journal.
  */
 #include "fs/commit_i.h"
 
@@ -133,7 +133,10 @@ void commit_state_distrust(struct kv *kv)
 {
 	_cleanup_(kv_batch_freep) struct kv_batch *b = kv_batch_new(kv);
 
-	/* Without the mark the next start begins at slot 0. If even this fails, it finds the difference again. */
+	/*
+	 * Without the mark the next start begins at slot 0. If even this fails, it finds the
+	 * difference again.
+	 */
 	if (b && kv_batch_delete(b, COL_META, COMMIT_MARK_KEY) == 0 && kv_write(kv, b, true) == 0)
 		return;
 }

@@ -170,8 +170,8 @@ static void enqueue(struct commit *c, struct pending *p)
 }
 
 /* Numbers, applies where the rules allow it, queues. As commit_submit. */
-static int submit_locked(struct commit *c, struct op *op, enum commit_how how, commit_done_fn *done, void *arg,
-			 struct result *ret, uint64_t *ret_no)
+static int submit_locked(struct commit *c, struct op *op, enum commit_how how, commit_done_fn *done,
+			 void *arg, struct result *ret, uint64_t *ret_no)
 {
 	const bool tip = c->n_unapplied == 0 && commit_tip_early(&c->tip, clock_now());
 	const bool early = how == COMMIT_EARLY && op->kind >= OP_CREATE && (tip || cannot_fail(op));
@@ -207,8 +207,8 @@ static int submit_locked(struct commit *c, struct op *op, enum commit_how how, c
 	return early ? 0 : COMMIT_LATER;
 }
 
-int commit_submit(struct commit *c, const struct op *op, enum commit_how how, commit_done_fn *done, void *arg,
-		  struct result *ret, uint64_t *ret_no)
+int commit_submit(struct commit *c, const struct op *op, enum commit_how how, commit_done_fn *done,
+		  void *arg, struct result *ret, uint64_t *ret_no)
 {
 	struct op mine = *op;
 	int r;
@@ -282,7 +282,8 @@ static int op_wait_end(struct op_wait *w, uint64_t deadline_ns, struct result *r
 	return w->res.error;
 }
 
-int commit_op_await(struct commit *c, const struct op *op, bool by_itself, uint64_t deadline_ns, struct result *ret)
+int commit_op_await(struct commit *c, const struct op *op, bool by_itself, uint64_t deadline_ns,
+		    struct result *ret)
 {
 	struct op_wait *w = op_wait_new();
 	struct op mine = *op;
@@ -294,8 +295,9 @@ int commit_op_await(struct commit *c, const struct op *op, bool by_itself, uint6
 		return fail(-ENOMEM);
 	if (by_itself) {
 		lock_take(&c->lock);
-		r = c->tip.halted ? fail(-EROFS) :
-				    submit_locked(c, &mine, COMMIT_ORDERED, op_wait_done, w, &unset, &no);
+		r = c->tip.halted
+			    ? fail(-EROFS)
+			    : submit_locked(c, &mine, COMMIT_ORDERED, op_wait_done, w, &unset, &no);
 		lock_give(&c->lock);
 	} else {
 		r = commit_submit(c, op, COMMIT_ORDERED, op_wait_done, w, &unset, &no);
@@ -343,7 +345,8 @@ static void block_ask_locked(struct commit *c)
 
 	if (c->ino_asked || c->ino_spare || c->tip.stopping)
 		return;
-	c->ino_asked = submit_locked(c, &op, COMMIT_ORDERED, block_came, c, &unset, &no) == COMMIT_LATER;
+	c->ino_asked = submit_locked(c, &op, COMMIT_ORDERED, block_came, c, &unset, &no) ==
+		       COMMIT_LATER;
 }
 
 int commit_new_ino(struct commit *c, uint64_t *ret)

@@ -28,7 +28,8 @@ static int fill_ops(struct commit *c, struct record *r)
 		return fail(-ENOMEM);
 	memcpy(r->authors[0], c->me, INCARNATION_BYTES);
 	DL_FOREACH(c->pending, p) {
-		if (plant(PLANT_HIGH_WATER_SET) && p == c->pending && p->next && p->kind >= OP_CREATE)
+		if (plant(PLANT_HIGH_WATER_SET) && p == c->pending && p->next &&
+		    p->kind >= OP_CREATE)
 			continue; /* sent later */
 		bytes += record_op_size(p->bytes.len);
 		if (bytes > RECORD_MAX)
@@ -47,7 +48,10 @@ static const uint8_t *choose_next(const struct commit *c, const struct record *r
 
 	if (t->stopping && r->n_ops == t->pending && !t->lent)
 		return nobody;
-	/* A busy owner whose slot was taken, or that gave it, for a few operations gets the tip back. */
+	/*
+	 * A busy owner whose slot was taken, or that gave it, for a few operations gets the tip
+	 * back.
+	 */
 	if (t->lent)
 		return c->task.lender;
 	if (commit_tip_busy(t, clock_now()) || (r->n_ops == 0 && !t->owns))
@@ -98,7 +102,10 @@ static int rebuild(struct commit *c, const char *why)
 	return 0;
 }
 
-/* Who disagrees about the state begins anew while nobody relies on it yet, and goes no further otherwise. */
+/*
+ * Who disagrees about the state begins anew while nobody relies on it yet, and goes no further
+ * otherwise.
+ */
 static void disagree(struct commit *c, const char *what, const char *why)
 {
 	if (rebuild(c, what) == 0)
@@ -128,7 +135,10 @@ static void verified(struct commit *c, uint64_t begun, uint64_t refresh)
 static void learned(struct commit *c, const struct record *r, uint64_t proposed_ns)
 {
 	if (r->state_lo != c->hash.lo || r->state_hi != c->hash.hi) {
-		disagree(c, "state hash", "the local state differs from the journal's (it is rebuilt at the next mount)");
+		disagree(
+			c, "state hash",
+			"the local state differs from the journal's (it is rebuilt at the "
+			"next mount)");
 		return;
 	}
 	if (commit_apply(c, r, proposed_ns))
@@ -141,7 +151,10 @@ static void learned(struct commit *c, const struct record *r, uint64_t proposed_
 		verified(c, c->task.aim.begun_ns, c->task.aim.refresh);
 }
 
-/* Since when the record has been proposed, if it is the frozen one: somebody may have completed it for us. */
+/*
+ * Since when the record has been proposed, if it is the frozen one: somebody may have completed it
+ * for us.
+ */
 static uint64_t proposed_since(const struct commit *c, const struct record *r)
 {
 	if (!c->task.frozen || memcmp(c->task.frozen->hash, r->hash, RECORD_HASH_SIZE) != 0)
@@ -184,7 +197,10 @@ static uint64_t look_begins(struct commit *c, uint64_t now)
 	return c->refresh_asked;
 }
 
-/* The owner may write faster than anybody can find the next slot empty: find one that is, and catch up with it. */
+/*
+ * The owner may write faster than anybody can find the next slot empty: find one that is, and catch
+ * up with it.
+ */
 static void aim(struct commit *c, uint64_t begun, uint64_t refresh)
 {
 	if (c->task.aim.set || c->task.streak < c->task.aim.after)
@@ -251,7 +267,10 @@ static void won(struct commit *c, bool fresh, uint64_t begun, uint64_t refresh)
 
 	metric_observe_ns(c->seconds, clock_now() - c->task.frozen_ns);
 	learned(c, mine, c->task.frozen_ns);
-	/* A record that was proposed before may have been completed by others long ago, and more after it. */
+	/*
+	 * A record that was proposed before may have been completed by others long ago, and more
+	 * after it.
+	 */
 	if (fresh)
 		verified(c, begun, refresh);
 }

@@ -368,7 +368,8 @@ static int check_whole(const struct parse *p)
 	if (sources > 1)
 		return wrong(
 			p, 1,
-			"only one of key_file, passphrase_file, key_command and recovery_key_file may be set");
+			"only one of key_file, passphrase_file, "
+			"key_command and recovery_key_file may be set");
 	for (size_t i = 0; i < c->n_stores; i++)
 		if (!c->stores[i].url)
 			return wrong(p, c->stores[i].line, "[store %s] has no url",

@@ -91,7 +91,8 @@ int config_add_store(struct config *c, const char *text, char *err, size_t err_s
 	if (!store_url_is(url) || (*name && !config_name_ok(name))) {
 		snprintf(
 			err, err_size,
-			"%s: not a store; expected s3://, azblob://, gs:// or file:// (or NAME=URL)",
+			"%s: not a store; expected s3://, azblob://, "
+			"gs:// or file:// (or NAME=URL)",
 			text);
 		return fail(-EINVAL);
 	}
@@ -157,7 +158,8 @@ static int by_name(const char *name, struct config **ret, char *err, size_t err_
 	}
 	snprintf(
 		err, err_size,
-		"no volume '%s' is configured here: looked for %s%s%s; 'mangrove format' creates one",
+		"no volume '%s' is configured here: looked for %s%s%s; "
+		"'mangrove format' creates one",
 		name, buf_str(&common), have_own ? " and " : "", have_own ? buf_str(&own) : "");
 	return fail(-ENOENT);
 }

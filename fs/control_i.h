@@ -19,7 +19,8 @@ struct control {
 
 /* One request: what was asked, and the answer. */
 struct request_line {
-	const char *(*param)(const struct request_line *r, const char *name); /* of the query, or NULL */
+	/* of the query, or NULL */
+	const char *(*param)(const struct request_line *r, const char *name);
 	void *connection;
 };
 /* Each answers an HTTP status with its body in *ret; of JSON unless told otherwise. */

@@ -29,7 +29,8 @@ static bool device_of(const char *dir, unsigned *ret_major, unsigned *ret_minor)
 	if (!f)
 		return false;
 	while (fgets(line, sizeof(line), f)) /* the last one counts: mounts stack */
-		if (sscanf(line, "%*d %*d %u:%u %*s %2047s", ret_major, ret_minor, where) == 3 && strcmp(where, dir) == 0)
+		if (sscanf(line, "%*d %*d %u:%u %*s %2047s", ret_major, ret_minor, where) == 3 &&
+		    strcmp(where, dir) == 0)
 			found = true;
 	fclose(f);
 	return found;
@@ -62,7 +63,8 @@ void do_init(void *userdata, struct fuse_conn_info *conn)
 	want(conn, FUSE_CAP_EXPORT_SUPPORT);
 	want(conn, FUSE_CAP_CACHE_SYMLINKS);
 	want(conn, FUSE_CAP_EXPLICIT_INVAL_DATA);
-	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+	conn->want &= ~(unsigned)(FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ |
+				  FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
 #ifdef FUSE_CAP_EXPIRE_ONLY
 	fs->can_expire = conn->capable & FUSE_CAP_EXPIRE_ONLY;
 #endif
@@ -74,7 +76,8 @@ void do_init(void *userdata, struct fuse_conn_info *conn)
 			log_warn("fuse", "nobody waits for the mount", "dir=%s", fs->o->dir);
 		fs->ready_fd = -1;
 	}
-	log_info("fuse", "mounted", "protocol=%u.%u max_write=%u", conn->proto_major, conn->proto_minor, conn->max_write);
+	log_info("fuse", "mounted", "protocol=%u.%u max_write=%u", conn->proto_major,
+		 conn->proto_minor, conn->max_write);
 }
 
 /* A comma in a value would end it. */
@@ -129,9 +132,11 @@ static void clear_stale(const char *dir)
 	struct statfs st; /* a stat might be answered from the kernel's memory */
 
 	if (statfs(dir, &st) < 0 && errno == ENOTCONN) {
-		log_warn("fuse", "the mount point held a dead mount, it was removed", "dir=%s", dir);
+		log_warn("fuse", "the mount point held a dead mount, it was removed", "dir=%s",
+			 dir);
 		if (umount2(dir, MNT_DETACH) < 0)
-			log_warn("fuse", "a dead mount could not be removed", "error=%s", strerror(errno));
+			log_warn("fuse", "a dead mount could not be removed", "error=%s",
+				 strerror(errno));
 	}
 }
 
@@ -168,10 +173,12 @@ static int subdir_root(struct mountfs *fs, char *err, size_t err_size)
 
 		if (!*part)
 			continue;
-		r = ns_lookup(commit_lock(commit_of(fs)), fs->root, span_str(part), &fs->root, &type);
+		r = ns_lookup(commit_lock(commit_of(fs)), fs->root, span_str(part), &fs->root,
+			      &type);
 		commit_unlock(commit_of(fs));
 		if (r == NS_MISSING || (r == 0 && type != S_IFDIR)) {
-			snprintf(err, err_size, "subdir=%s: no such directory in the volume", fs->o->subdir);
+			snprintf(err, err_size, "subdir=%s: no such directory in the volume",
+				 fs->o->subdir);
 			return -ENOENT;
 		}
 		if (r < 0)
@@ -212,7 +219,8 @@ static int serve(struct mountfs *fs, char *err, size_t err_size)
 	clear_stale(fs->o->dir);
 	if (fuse_session_mount(fs->session, fs->o->dir) != 0) {
 		snprintf(err, err_size, "cannot mount at %s: %s", fs->o->dir,
-			 access("/dev/fuse", F_OK) < 0 ? "there is no /dev/fuse (modprobe fuse)" : strerror(errno ? errno : EPERM));
+			 access("/dev/fuse", F_OK) < 0 ? "there is no /dev/fuse (modprobe fuse)"
+						       : strerror(errno ? errno : EPERM));
 		return -EIO;
 	}
 	r = fuse_set_signal_handlers(fs->session);
@@ -224,7 +232,8 @@ static int serve(struct mountfs *fs, char *err, size_t err_size)
 	return r;
 }
 
-int fuse_serve(struct volume *v, const struct mount_options *o, int ready_fd, char *err, size_t err_size)
+int fuse_serve(struct volume *v, const struct mount_options *o, int ready_fd, char *err,
+	       size_t err_size)
 {
 	struct mountfs fs = { .v = v, .o = o, .ready_fd = ready_fd };
 	int r;

@@ -49,7 +49,9 @@ static void attr_done(const struct result *res, void *arg)
 	free(job);
 }
 
-/* Operations on one inode: they cannot lose a race for a name, so every mount answers them at once. */
+/*
+ * Operations on one inode: they cannot lose a race for a name, so every mount answers them at once.
+ */
 static void submit_attr(fuse_req_t req, struct op *op, bool attr)
 {
 	struct mountfs *fs = fs_of(req);
@@ -141,7 +143,8 @@ static void setattr_rest(struct later *l, uint64_t ino, const struct stat *attr,
 	attr_done(&res, job);
 }
 
-void do_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set, struct fuse_file_info *fi)
+void do_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
+		struct fuse_file_info *fi)
 {
 	struct mountfs *fs = fs_of(req);
 	const uint64_t real = real_ino(fs, ino);
@@ -211,7 +214,8 @@ void do_statfs(fuse_req_t req, fuse_ino_t ino)
 /* The classes that are kept; system.* (ACLs) and names without a class are not. */
 static bool is_kept(const char *name)
 {
-	return strncmp(name, "user.", 5) == 0 || strncmp(name, "trusted.", 8) == 0 || strncmp(name, "security.", 9) == 0;
+	return strncmp(name, "user.", 5) == 0 || strncmp(name, "trusted.", 8) == 0 ||
+	       strncmp(name, "security.", 9) == 0;
 }
 
 static bool is_virtual(const char *name)
@@ -219,9 +223,12 @@ static bool is_virtual(const char *name)
 	return strncmp(name, "user.mangrove.", 14) == 0;
 }
 
-void do_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags)
+void do_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+		 int flags)
 {
-	struct op op = { .kind = OP_SETXATTR, .ino = real_ino(fs_of(req), ino), .name = span_str(name),
+	struct op op = { .kind = OP_SETXATTR,
+			 .ino = real_ino(fs_of(req), ino),
+			 .name = span_str(name),
 			 .value = span_of(value, size) };
 
 	if (!is_kept(name) || is_virtual(name)) {
@@ -237,7 +244,9 @@ void do_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 
 void do_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-	struct op op = { .kind = OP_REMOVEXATTR, .ino = real_ino(fs_of(req), ino), .name = span_str(name) };
+	struct op op = { .kind = OP_REMOVEXATTR,
+			 .ino = real_ino(fs_of(req), ino),
+			 .name = span_str(name) };
 
 	if (!is_kept(name) || is_virtual(name))
 		fuse_reply_err(req, is_kept(name) ? EPERM : EOPNOTSUPP);
@@ -252,7 +261,8 @@ static int replicas_text(struct mountfs *fs, uint64_t ino, struct buf *ret)
 	int r = data_where(fs->v->data, ino, &w);
 
 	for (unsigned i = 0; r == 0 && i < fs->v->n_stores; i++)
-		r = buf_addf(ret, "%s%s=%llu/%llu", i ? " " : "", replicas_store(fs->v->replicas, i)->name,
+		r = buf_addf(ret, "%s%s=%llu/%llu", i ? " " : "",
+			     replicas_store(fs->v->replicas, i)->name,
 			     (unsigned long long)w.have[i], (unsigned long long)w.chunks);
 	return r;
 }
@@ -290,7 +300,8 @@ void do_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 	if (is_virtual(name)) {
 		r = virtual_value(fs, real_ino(fs, ino), name, &value);
 	} else {
-		r = ns_getxattr(commit_lock(commit_of(fs)), real_ino(fs, ino), span_str(name), &value);
+		r = ns_getxattr(commit_lock(commit_of(fs)), real_ino(fs, ino), span_str(name),
+				&value);
 		commit_unlock(commit_of(fs));
 	}
 	if (r == NS_MISSING)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Directories. Cursors: 0 begins, 1 is after ".", 2 after "..", the rest are the namespace's own, which
- * stay valid while the directory changes.
+ * Directories. Cursors: 0 begins, 1 is after ".", 2 after "..", the rest are the namespace's own,
+ * which stay valid while the directory changes.
  */
 #include "fs/fuse_i.h"
 
@@ -84,8 +84,10 @@ struct out {
 static bool add(struct out *o, const char *name, const struct fuse_entry_param *e, uint64_t cursor)
 {
 	const size_t left = o->size - o->len;
-	const size_t need = o->plus ? fuse_add_direntry_plus(o->req, o->buf + o->len, left, name, e, (off_t)cursor)
-				    : fuse_add_direntry(o->req, o->buf + o->len, left, name, &e->attr, (off_t)cursor);
+	const size_t need = o->plus ? fuse_add_direntry_plus(o->req, o->buf + o->len, left, name, e,
+							     (off_t)cursor)
+				    : fuse_add_direntry(o->req, o->buf + o->len, left, name,
+							&e->attr, (off_t)cursor);
 
 	if (need > left)
 		return false;
@@ -96,7 +98,8 @@ static bool add(struct out *o, const char *name, const struct fuse_entry_param *
 /* "." and "..": an entry without a node id is a name only. */
 static bool add_dots(struct out *o, uint64_t off)
 {
-	const struct fuse_entry_param dir = { .attr = { .st_ino = FUSE_ROOT_ID, .st_mode = S_IFDIR } };
+	const struct fuse_entry_param dir = { .attr = { .st_ino = FUSE_ROOT_ID,
+							.st_mode = S_IFDIR } };
 
 	if (off < CURSOR_DOT && !add(o, ".", &dir, CURSOR_DOT))
 		return false;
@@ -107,7 +110,8 @@ static void add_entries(struct mountfs *fs, struct out *o, struct listing *l)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		struct entry *e = &l->v[i];
-		struct fuse_entry_param p = { .attr = { .st_ino = shown_ino(fs, e->ino), .st_mode = e->type } };
+		struct fuse_entry_param p = { .attr = { .st_ino = shown_ino(fs, e->ino),
+							.st_mode = e->type } };
 
 		if (e->known) {
 			p.ino = shown_ino(fs, e->ino);
@@ -121,7 +125,10 @@ static void add_entries(struct mountfs *fs, struct out *o, struct listing *l)
 	}
 }
 
-/* At least 24 bytes an entry (152 with attributes): as many as can fit, and no more than is worth the memory. */
+/*
+ * At least 24 bytes an entry (152 with attributes): as many as can fit, and no more than is worth
+ * the memory.
+ */
 static size_t entries_that_fit(size_t size, bool plus)
 {
 	return MAX((size_t)1, MIN(size / (plus ? 160 : 32), (size_t)1024));
@@ -136,7 +143,9 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool pl
 
 	o.buf = malloc(size);
 	l.v = malloc(l.max * sizeof(*l.v));
-	r = o.buf && l.v ? collect(fs, real_ino(fs, ino), off > CURSOR_DOTDOT ? (uint64_t)off : 0, &l) : -ENOMEM;
+	r = o.buf && l.v
+		    ? collect(fs, real_ino(fs, ino), off > CURSOR_DOTDOT ? (uint64_t)off : 0, &l)
+		    : -ENOMEM;
 	if (r == 0) {
 		if (add_dots(&o, (uint64_t)off))
 			add_entries(fs, &o, &l);
@@ -153,7 +162,8 @@ void do_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 	list(req, ino, size, off, false);
 }
 
-void do_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+void do_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi)
 {
 	list(req, ino, size, off, true);
 }
@@ -162,7 +172,10 @@ void do_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct mountfs *fs = fs_of(req);
 
-	/* The kernel may keep the listing: it is told when another mount changes the directory (K4). */
+	/*
+	 * The kernel may keep the listing: it is told when another mount changes the directory
+	 * (K4).
+	 */
 	fi->cache_readdir = !fs->o->strict;
 	fi->keep_cache = !fs->o->strict;
 	fuse_reply_open(req, fi);

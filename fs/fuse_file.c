@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Open files. What is at hand is read and buffered on the FUSE thread; the rest is done by a pool. */
+/*
+ * Open files. What is at hand is read and buffered on the FUSE thread; the rest is done by a pool.
+ */
 #include "fs/fuse_i.h"
 
 #include <fcntl.h>
@@ -21,7 +23,10 @@ int open_handle(struct mountfs *fs, uint64_t ino, struct fuse_file_info *fi)
 	if (r < 0)
 		return r;
 	fi->fh = (uintptr_t)f;
-	/* Pages stay valid between opens: the kernel is told when another mount changes the file (K4). */
+	/*
+	 * Pages stay valid between opens: the kernel is told when another mount changes the file
+	 * (K4).
+	 */
 	fi->keep_cache = !fs->o->strict;
 	fi->noflush = (fi->flags & O_ACCMODE) == O_RDONLY;
 	return 0;
@@ -161,7 +166,8 @@ void do_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 	uint8_t *buf = read_buffer(size);
 	struct file_job *job;
 	size_t len = 0;
-	int r = buf ? file_read(file_of(fi), (uint64_t)off, size, FILE_NO_WAIT, buf, &len) : -ENOMEM;
+	int r = buf ? file_read(file_of(fi), (uint64_t)off, size, FILE_NO_WAIT, buf, &len)
+		    : -ENOMEM;
 
 	if (r == 0) {
 		fuse_reply_buf(req, (const char *)buf, len);
@@ -184,7 +190,8 @@ void do_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 static void write_waiting(void *arg)
 {
 	struct file_job *job = arg;
-	int r = file_write(job->file, job->off, span_of(job->bytes, job->len), job->append, job->time_ns, FILE_WAIT);
+	int r = file_write(job->file, job->off, span_of(job->bytes, job->len), job->append,
+			   job->time_ns, FILE_WAIT);
 
 	if (later_claim(job->later)) {
 		if (r == 0)
@@ -196,13 +203,15 @@ static void write_waiting(void *arg)
 	job_free(job);
 }
 
-void do_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off, struct fuse_file_info *fi)
+void do_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
+	      struct fuse_file_info *fi)
 {
 	struct mountfs *fs = fs_of(req);
 	const bool append = fi->flags & O_APPEND && !fi->writepage;
 	const uint64_t now = commit_time(commit_of(fs));
 	struct file_job *job;
-	int r = file_write(file_of(fi), (uint64_t)off, span_of(data, size), append, now, FILE_NO_WAIT);
+	int r = file_write(file_of(fi), (uint64_t)off, span_of(data, size), append, now,
+			   FILE_NO_WAIT);
 
 	if (r == 0) {
 		fuse_reply_write(req, size);
@@ -276,7 +285,8 @@ void do_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fuse_reply_err(req, 0);
 }
 
-void do_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi)
+void do_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
+		  struct fuse_file_info *fi)
 {
 	struct mountfs *fs = fs_of(req);
 	const uint64_t real = real_ino(fs, ino), now = commit_time(commit_of(fs));
@@ -289,7 +299,8 @@ void do_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
 		r = -EINVAL;
 	else if ((mode & ~FALLOC_FL_KEEP_SIZE) == 0)
 		r = data_allocate(fs->v->data, real, (uint64_t)off, (uint64_t)len, keep, now);
-	else if (mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) || (mode & ~FALLOC_FL_KEEP_SIZE) == FALLOC_FL_ZERO_RANGE)
+	else if (mode == (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE) ||
+		 (mode & ~FALLOC_FL_KEEP_SIZE) == FALLOC_FL_ZERO_RANGE)
 		r = data_punch(fs->v->data, real, (uint64_t)off, (uint64_t)len, keep, now);
 	else
 		r = -EOPNOTSUPP;
@@ -328,8 +339,9 @@ static void clone_waiting(void *arg)
 	job_free(job);
 }
 
-void do_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *fi, fuse_ino_t to, off_t to_off,
-			struct fuse_file_info *to_fi, size_t len, int flags)
+void do_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *fi,
+			fuse_ino_t to, off_t to_off, struct fuse_file_info *to_fi, size_t len,
+			int flags)
 {
 	struct mountfs *fs = fs_of(req);
 	struct file_job *job = job_new(req, file_of(fi), 0);

@@ -3,11 +3,14 @@
 /*
  * Inside fs/fuse*.c: one mounted volume as the kernel sees it.
  *
- * (K1) FUSE threads answer what is known on this machine and never wait; what needs the network or a commit is
- *      answered later, from a pool or by the commit task.
- * (K2) Node ids are inode numbers, for ever; nothing is kept per inode, so `forget` has nothing to do.
- * (K3) A request is answered exactly once, whoever comes first: its own end, or its interruption (later_claim).
- * (K4) What the kernel caches it is told to forget when another mount changed it, by a thread that holds nothing.
+ * (K1) FUSE threads answer what is known on this machine and never wait; what needs the network or
+ *      a commit is answered later, from a pool or by the commit task.
+ * (K2) Node ids are inode numbers, for ever; nothing is kept per inode, so `forget` has nothing to
+ *      do.
+ * (K3) A request is answered exactly once, whoever comes first: its own end, or its interruption
+ *      (later_claim).
+ * (K4) What the kernel caches it is told to forget when another mount changed it, by a thread that
+ *      holds nothing.
  */
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
@@ -64,7 +67,9 @@ bool later_claim(struct later *l);
 void later_free(struct later *l);
 /* Claims, answers, frees. error: 0 or -errno. */
 void later_reply_err(struct later *l, int error);
-/* The one place where -errno becomes errno; logs what no program should see, with where it began. */
+/*
+ * The one place where -errno becomes errno; logs what no program should see, with where it began.
+ */
 void reply_err(fuse_req_t req, int error);
 
 /* An inode's attributes as programs see them. 0, -ESTALE, -errno. */
@@ -95,32 +100,39 @@ void do_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
 void do_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
 void do_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
 void do_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
-void do_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent, const char *to_name,
-	       unsigned flags);
+void do_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent,
+	       const char *to_name, unsigned flags);
 void do_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
-void do_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi);
+void do_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi);
 void do_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void do_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set, struct fuse_file_info *fi);
+void do_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
+		struct fuse_file_info *fi);
 void do_readlink(fuse_req_t req, fuse_ino_t ino);
 void do_statfs(fuse_req_t req, fuse_ino_t ino);
-void do_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size, int flags);
+void do_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+		 int flags);
 void do_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void do_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void do_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 void do_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void do_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
-void do_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void do_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi);
 void do_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void do_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
 void do_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void do_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
-void do_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off, struct fuse_file_info *fi);
+void do_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
+	      struct fuse_file_info *fi);
 void do_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void do_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void do_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
-void do_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, struct fuse_file_info *fi);
+void do_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
+		  struct fuse_file_info *fi);
 void do_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
-void do_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *fi, fuse_ino_t to, off_t to_off,
-			struct fuse_file_info *to_fi, size_t len, int flags);
+void do_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *fi,
+			fuse_ino_t to, off_t to_off, struct fuse_file_info *to_fi, size_t len,
+			int flags);
 /* Opens the file for a handle and sets what the kernel may cache of it. */
 int open_handle(struct mountfs *fs, uint64_t ino, struct fuse_file_info *fi);

@@ -57,7 +57,8 @@ static void name_answer(struct name_job *job, const struct result *res)
 	const fuse_req_t req = job->later->req;
 
 	if (job->answer == ANSWER_CREATE && res->error == -EEXIST && !job->excl)
-		answer_create(fs, job, res->value); /* somebody else made it meanwhile: open that one */
+		/* somebody else made it meanwhile: open that one */
+		answer_create(fs, job, res->value);
 	else if (res->error)
 		reply_err(req, res->error);
 	else if (job->answer == ANSWER_CREATE)
@@ -105,8 +106,8 @@ static void submit_name(fuse_req_t req, struct op *op, const struct name_job *te
 	op->uid = ctx->uid;
 	op->gid = ctx->gid;
 	op->saw = op->saw_to = SAW_ANYTHING;
-	r = commit_submit(commit_of(fs), op, fs->o->names_committed ? COMMIT_ORDERED : COMMIT_EARLY, name_done, job, &res,
-			  &no);
+	r = commit_submit(commit_of(fs), op, fs->o->names_committed ? COMMIT_ORDERED : COMMIT_EARLY,
+			  name_done, job, &res, &no);
 	if (r == COMMIT_LATER)
 		return;
 	if (r < 0)
@@ -174,7 +175,10 @@ void do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 void do_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
-	struct op op = { .kind = OP_CREATE, .parent = real_ino(fs_of(req), parent), .name = span_str(name), .mode = mode,
+	struct op op = { .kind = OP_CREATE,
+			 .parent = real_ino(fs_of(req), parent),
+			 .name = span_str(name),
+			 .mode = mode,
 			 .rdev = (uint32_t)rdev };
 
 	make(req, &op, &(struct name_job){ .answer = ANSWER_ENTRY });
@@ -182,7 +186,9 @@ void do_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, 
 
 void do_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-	struct op op = { .kind = OP_MKDIR, .parent = real_ino(fs_of(req), parent), .name = span_str(name),
+	struct op op = { .kind = OP_MKDIR,
+			 .parent = real_ino(fs_of(req), parent),
+			 .name = span_str(name),
 			 .mode = S_IFDIR | (mode & 07777) };
 
 	make(req, &op, &(struct name_job){ .answer = ANSWER_ENTRY });
@@ -190,44 +196,58 @@ void do_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 
 void do_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
-	struct op op = { .kind = OP_SYMLINK, .parent = real_ino(fs_of(req), parent), .name = span_str(name),
-			 .value = span_str(target), .mode = S_IFLNK | 0777 };
+	struct op op = { .kind = OP_SYMLINK,
+			 .parent = real_ino(fs_of(req), parent),
+			 .name = span_str(name),
+			 .value = span_str(target),
+			 .mode = S_IFLNK | 0777 };
 
 	make(req, &op, &(struct name_job){ .answer = ANSWER_ENTRY });
 }
 
-void do_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct fuse_file_info *fi)
+void do_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi)
 {
-	struct op op = { .kind = OP_CREATE, .parent = real_ino(fs_of(req), parent), .name = span_str(name),
+	struct op op = { .kind = OP_CREATE,
+			 .parent = real_ino(fs_of(req), parent),
+			 .name = span_str(name),
 			 .mode = S_IFREG | (mode & 07777) };
 
-	make(req, &op, &(struct name_job){ .answer = ANSWER_CREATE, .excl = fi->flags & O_EXCL, .fi = *fi });
+	make(req, &op,
+	     &(struct name_job){ .answer = ANSWER_CREATE, .excl = fi->flags & O_EXCL, .fi = *fi });
 }
 
 void do_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
 	struct mountfs *fs = fs_of(req);
-	struct op op = { .kind = OP_LINK, .ino = real_ino(fs, ino), .parent = real_ino(fs, parent), .name = span_str(name) };
+	struct op op = { .kind = OP_LINK,
+			 .ino = real_ino(fs, ino),
+			 .parent = real_ino(fs, parent),
+			 .name = span_str(name) };
 
 	submit_name(req, &op, &(struct name_job){ .answer = ANSWER_ENTRY });
 }
 
 void do_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct op op = { .kind = OP_UNLINK, .parent = real_ino(fs_of(req), parent), .name = span_str(name) };
+	struct op op = { .kind = OP_UNLINK,
+			 .parent = real_ino(fs_of(req), parent),
+			 .name = span_str(name) };
 
 	submit_name(req, &op, &(struct name_job){ .may_orphan = true });
 }
 
 void do_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	struct op op = { .kind = OP_RMDIR, .parent = real_ino(fs_of(req), parent), .name = span_str(name) };
+	struct op op = { .kind = OP_RMDIR,
+			 .parent = real_ino(fs_of(req), parent),
+			 .name = span_str(name) };
 
 	submit_name(req, &op, &(struct name_job){ 0 });
 }
 
-void do_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent, const char *to_name,
-	       unsigned flags)
+void do_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent,
+	       const char *to_name, unsigned flags)
 {
 	struct mountfs *fs = fs_of(req);
 	struct op op = { .kind = OP_RENAME, .parent = real_ino(fs, parent), .name = span_str(name),

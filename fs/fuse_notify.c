@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Telling the kernel what others changed. Messages are queued by the commit task and sent by a thread of their
- * own that holds nothing: the kernel may need an answer of ours before it takes one (K4).
+ * Telling the kernel what others changed. Messages are queued by the commit task and sent by a
+ * thread of their own that holds nothing: the kernel may need an answer of ours before it takes one
+ * (K4).
  */
 #include "fs/fuse_i.h"
 
@@ -41,7 +42,10 @@ static void say(struct notify *n, int what, uint64_t ino, struct span name)
 	}
 	LOCK_SCOPE(&n->lock);
 	if (!m || n->n >= QUEUE_MAX) {
-		/* What is left out is believed by the kernel for no longer than cache_seconds() allows. */
+		/*
+		 * What is left out is believed by the kernel for no longer than cache_seconds()
+		 * allows.
+		 */
 		n->overflow = true;
 		free(m);
 		return;
@@ -107,7 +111,8 @@ static void on_applied(const struct op *op, const struct result *res, void *arg)
 		say_op(fs->notify, op, res);
 }
 
-static void on_lost(const struct op *op, const struct result *said, const struct result *now, void *arg)
+static void on_lost(const struct op *op, const struct result *said, const struct result *now,
+		    void *arg)
 {
 	struct mountfs *fs = arg;
 
@@ -124,9 +129,11 @@ static void send(struct notify *n, const struct message *m)
 	switch (m->what) {
 	case SAY_ENTRY:
 		if (fs->can_expire)
-			fuse_lowlevel_notify_expire_entry(fs->session, ino, m->name, strlen(m->name), FUSE_LL_EXPIRE_ONLY);
+			fuse_lowlevel_notify_expire_entry(fs->session, ino, m->name,
+							  strlen(m->name), FUSE_LL_EXPIRE_ONLY);
 		else
-			fuse_lowlevel_notify_inval_entry(fs->session, ino, m->name, strlen(m->name));
+			fuse_lowlevel_notify_inval_entry(fs->session, ino, m->name,
+							 strlen(m->name));
 		break;
 	case SAY_ATTR:
 		fuse_lowlevel_notify_inval_inode(fs->session, ino, -1, 0);
@@ -163,7 +170,9 @@ static void notify_run(void *arg)
 
 	while ((m = next_message(n, &overflow))) {
 		if (overflow)
-			log_warn("fuse", "too many changes by others at once, some are noticed late", "queue=%d", QUEUE_MAX);
+			log_warn("fuse",
+				 "too many changes by others at once, some are noticed late",
+				 "queue=%d", QUEUE_MAX);
 		send(n, m);
 		free(m);
 	}
@@ -182,7 +191,9 @@ int notify_start(struct mountfs *fs)
 	n->task = task_start("notify", notify_run, n);
 	if (!n->task)
 		return fail(-ENOMEM);
-	fs->hooks.events = (struct commit_events){ .applied = on_applied, .lost = on_lost, .arg = fs };
+	fs->hooks.events = (struct commit_events){ .applied = on_applied,
+						   .lost = on_lost,
+						   .arg = fs };
 	volume_hooks_set(fs->v, &fs->hooks);
 	return 0;
 }

@@ -6,8 +6,10 @@
 
 #include <sys/stat.h>
 
-/* Nobody else wrote for this long: entries may be believed longer. Changes of others are told to the kernel at once
- * either way; the bound covers an answer that crosses such a message on its way. */
+/*
+ * Nobody else wrote for this long: entries may be believed longer. Changes of others are told to
+ * the kernel at once either way; the bound covers an answer that crosses such a message on its way.
+ */
 #define QUIET_NS (60 * NS_PER_S)
 #define CACHE_QUIET 30.0
 #define CACHE_SHARED 1.0
@@ -77,11 +79,15 @@ void reply_err(fuse_req_t req, int error)
 
 	fail_trace(trace, sizeof(trace));
 	if (error == -EIO)
-		metric_add(metric_get("mangrove_fuse_io_errors_total", "Calls of programs that were answered with EIO.",
-				      METRIC_COUNTER, ""), 1);
+		metric_add(metric_get("mangrove_fuse_io_errors_total",
+				      "Calls of programs that were answered with EIO.",
+				      METRIC_COUNTER, ""),
+			   1);
 	if (is_unexpected(error))
-		log_warn("fuse", "a program gets an error", "error=%s trace=\"%s\"", strerror(-error), trace);
-	if (error > 0) /* a condition that nobody handled: our mistake, but no reason to send nonsense */
+		log_warn("fuse", "a program gets an error", "error=%s trace=\"%s\"",
+			 strerror(-error), trace);
+	/* a condition that nobody handled: our mistake, but no reason to send nonsense */
+	if (error > 0)
 		error = -EIO;
 	fuse_reply_err(req, -error);
 }
@@ -108,7 +114,8 @@ double cache_seconds(struct mountfs *fs)
 
 static struct timespec timespec_of(uint64_t ns)
 {
-	return (struct timespec){ .tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S) };
+	return (struct timespec){ .tv_sec = (time_t)(ns / NS_PER_S),
+				  .tv_nsec = (long)(ns % NS_PER_S) };
 }
 
 void stat_fill(struct mountfs *fs, uint64_t ino, const struct inode_row *row, struct stat *ret)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How long the operations take, seen from the kernel: mangrove_fuse_operation_seconds by operation. What
- * is answered on the FUSE thread ends when the handler returns; what is answered later ends with its answer.
+ * How long the operations take, seen from the kernel: mangrove_fuse_operation_seconds by operation.
+ * What is answered on the FUSE thread ends when the handler returns; what is answered later ends
+ * with its answer.
  */
 #include "fs/fuse_i.h"
 
@@ -22,8 +23,8 @@ static void begin(struct metric **m, const char *name)
 
 	if (!*m) { /* two threads at once find the same one */
 		snprintf(labels, sizeof(labels), "operation=\"%s\"", name);
-		*m = metric_get("mangrove_fuse_operation_seconds", "Operations of programs, to their answer",
-				METRIC_SECONDS, labels);
+		*m = metric_get("mangrove_fuse_operation_seconds",
+				"Operations of programs, to their answer", METRIC_SECONDS, labels);
 	}
 	current.metric = *m;
 	current.begin_ns = clock_now();
@@ -53,7 +54,7 @@ void timed_end(const struct later *l)
 	static void timed_##name parameters                                                        \
 	{                                                                                          \
 		static struct metric *m;                                                           \
-	                                                                                             \
+\
 		begin(&m, #name);                                                                  \
 		do_##name arguments;                                                               \
 		end();                                                                             \

@@ -53,7 +53,8 @@ struct key_slot {
 	uint8_t number;
 	enum key_type type;
 	uint32_t epoch;         /* of the wrapped volume key */
-	uint64_t memory, passes; /* of Argon2id; 0, 0: BLAKE2b, for secrets of 32 random bytes and more */
+	/* of Argon2id; 0, 0: BLAKE2b, for secrets of 32 random bytes and more */
+	uint64_t memory, passes;
 	uint8_t salt[16];
 	uint8_t check[16];      /* (K3) */
 	uint8_t wrapped[48];    /* the volume key and its tag */

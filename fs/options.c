@@ -246,17 +246,20 @@ static int one_option(struct mount_options *o, char *word, char *err, size_t err
 	if (!opt)
 		return unknown_option(word, err, err_size);
 	if (takes_value(opt->type) != !!value) {
-		snprintf(err, err_size, value ? "mount option '%s' takes no value" :
-						"mount option '%s' needs a value: %s=...", word, word);
+		snprintf(err, err_size,
+			 value ? "mount option '%s' takes no value"
+			       : "mount option '%s' needs a value: %s=...",
+			 word, word);
 		return fail(-EINVAL);
 	}
 	r = option_set(o, opt, value);
 	if (r && r != -ENOMEM) {
 		if (opt->type == OPTION_CHOICE)
-			snprintf(err, err_size, "mount option %s=%s: expected %s or %s", word, value,
-				 opt->yes, opt->no);
+			snprintf(err, err_size, "mount option %s=%s: expected %s or %s", word,
+				 value, opt->yes, opt->no);
 		else
-			snprintf(err, err_size, "mount option %s=%s: not a valid value", word, value);
+			snprintf(err, err_size, "mount option %s=%s: not a valid value", word,
+				 value);
 		return fail(-EINVAL);
 	}
 	return r;

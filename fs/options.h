@@ -10,25 +10,32 @@ struct mount_options {
 	bool read_only;          /* ro */
 	bool allow_other;
 	bool strict;             /* each open checks the tip */
-	bool names_committed;    /* names=committed: name operations are answered when their slot is applied */
+	/* names=committed: name operations are answered when their slot is applied */
+	bool names_committed;
 	bool close_staged;       /* close=staged */
 	bool acl;
 	bool foreground;         /* -f */
 	bool set_uid, set_gid, set_umask; /* uid=, gid=, umask= were given: what every file shows */
 	uint32_t uid, gid, umask;
 	uint64_t freshness_ns;   /* freshness=; default 1 s */
-	uint64_t deadline_ns;    /* deadline=: how long a write or commit tries before EIO; default 60 s */
+	/* deadline=: how long a write or commit tries before EIO; default 60 s */
+	uint64_t deadline_ns;
 	uint64_t memory_bytes;   /* memory=: the hard budget; 0: chosen from the machine's memory */
 	uint64_t max_read_ahead; /* bytes; 0: chosen */
 	char *listen;            /* listen=ADDR:PORT or "none"; default 127.0.0.1:0 */
-	char *subdir;            /* subdir=: the directory of the volume that is the mount's root, or NULL */
+	/* subdir=: the directory of the volume that is the mount's root, or NULL */
+	char *subdir;
 	char *config;            /* config=, or NULL */
 	char *cache_dir;         /* cache_dir=, over the configuration's; or NULL */
-	char *cache_size;        /* cache_size= as text ("200G", "80%"), over the configuration's; or NULL */
-	char *key_file, *passphrase_file, *key_command, *recovery_key_file; /* over the configuration's; or NULL */
+	/* cache_size= as text ("200G", "80%"), over the configuration's; or NULL */
+	char *cache_size;
+	/* over the configuration's; or NULL */
+	char *key_file, *passphrase_file, *key_command, *recovery_key_file;
 	bool accept_rollback;
-	char *log_file;          /* log_file=: where the daemon's messages go instead of syslog; or NULL */
-	char *kernel;            /* what the kernel itself understands, "nosuid,nodev,noatime"; or NULL */
+	/* log_file=: where the daemon's messages go instead of syslog; or NULL */
+	char *log_file;
+	/* what the kernel itself understands, "nosuid,nodev,noatime"; or NULL */
+	char *kernel;
 	enum log_level log_level;
 };
 void mount_options_init(struct mount_options *o);

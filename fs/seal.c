@@ -43,7 +43,8 @@ struct sealer {
 	struct {
 		struct lock lock;
 		struct epoch_key *
-			keys; /* few, rising epochs; a secret never moves or goes before the sealer */
+			/* few, rising epochs; a secret never moves or goes before the sealer */
+			keys;
 		size_t n;
 	} sync;
 };

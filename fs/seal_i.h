@@ -22,7 +22,8 @@ struct sealing {
 	struct seal_header header;
 	struct gcm *gcm;
 	uint8_t bytes[SEAL_HEADER_SIZE]; /* the header as it stands in the object */
-	uint8_t ad[SEAL_AD_SIZE];        /* associated data; the frame number is filled in per frame */
+	/* associated data; the frame number is filled in per frame */
+	uint8_t ad[SEAL_AD_SIZE];
 };
 /* 0, SEAL_WRONG_KEY: no key of that epoch; -ENOMEM. */
 must_check int sealing_begin(struct sealer *s, const struct seal_header *h, struct sealing *ret);

@@ -38,13 +38,16 @@ struct volume {
 	unsigned n_stores;
 	uint64_t data_stores, journal_stores; /* bit sets by role */
 	uint8_t store_ids[REPLICAS_MAX][16];  /* what a journal link is bound to */
-	unsigned ack;                         /* copies before an acknowledgement: min(acknowledge, data stores) */
+	/* copies before an acknowledgement: min(acknowledge, data stores) */
+	unsigned ack;
 
 	struct sealer *sealer;                /* the volume's keys */
-	char *cache_dir;                      /* absolute; holds ns/, pieces/, seen; locked by this process */
+	/* absolute; holds ns/, pieces/, seen; locked by this process */
+	char *cache_dir;
 	int cache_lock_fd;
 	uint64_t cache_bytes;                 /* limit of pieces on disk */
-	uint64_t memory_bytes;                /* the mount's budget: buffers 40 %, read-ahead 30 %, pieces 20 %, RocksDB 10 % */
+	/* the mount's budget: buffers 40 %, read-ahead 30 %, pieces 20 %, RocksDB 10 % */
+	uint64_t memory_bytes;
 
 	struct kv *ns;                        /* the namespace at the applied slot */
 	struct journal *journal;              /* belongs to the commit task */

@@ -268,7 +268,8 @@ static int win_slot_0(struct birth *b)
 	if (r == JOURNAL_LOST || r == JOURNAL_CONFLICT)
 		return say(
 			-EEXIST, b->err, b->err_size,
-			"another format was here first (its journal has begun); use an empty prefix");
+			"another format was here first (its journal has begun); "
+			"use an empty prefix");
 	if (r)
 		return say(r < 0 ? r : -EIO, b->err, b->err_size, "the journal's first slot: %s",
 			   r < 0 ? strerror(-r) : "undecided; try again");

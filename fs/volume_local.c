@@ -70,7 +70,8 @@ static int check_fit(const struct volume *v, char *err, size_t err_size)
 	if (fs.f_type == FUSE_MAGIC || fs.f_type == NFS_MAGIC)
 		return say(
 			-EINVAL, err, err_size,
-			"cache folder %s is on a network or FUSE filesystem; set cache_dir to a local disk",
+			"cache folder %s is on a network or FUSE filesystem; "
+			"set cache_dir to a local disk",
 			dir);
 	if (v->options->dir && lies_below(dir, v->options->dir))
 		return say(-EINVAL, err, err_size, "cache folder %s lies below the mount point %s",
@@ -79,8 +80,8 @@ static int check_fit(const struct volume *v, char *err, size_t err_size)
 }
 
 /*
- * A killed daemon keeps its locks until the kernel has ended the last of its threads, which may be inside a write to the
- * disk: whoever mounts again at once waits that long.
+ * A killed daemon keeps its locks until the kernel has ended the last of its threads, which may be
+ * inside a write to the disk: whoever mounts again at once waits that long.
  */
 #define DYING_NS (5 * NS_PER_S)
 
@@ -110,7 +111,8 @@ static int lock_folder(struct volume *v, char *err, size_t err_size)
 	if (!lock_soon(fd))
 		return say(
 			-EBUSY, err, err_size,
-			"cache folder %s is in use by another mount; give this one its own with -o cache_dir=",
+			"cache folder %s is in use by another mount; "
+			"give this one its own with -o cache_dir=",
 			v->cache_dir);
 	v->cache_lock_fd = take_fd(&fd);
 	return 0;
@@ -190,7 +192,8 @@ int volume_local_open(struct volume *v, char *err, size_t err_size)
 	if (cache_size_parse(size ? size : CACHE_SHARE_DEFAULT, v->cache_dir, &v->cache_bytes))
 		return say(
 			-EINVAL, err, err_size,
-			"cache size %s: expected a size such as 200G, or a share of the disk such as 80%%",
+			"cache size %s: expected a size such as 200G, "
+			"or a share of the disk such as 80%%",
 			size);
 	v->memory_bytes = memory_budget(v);
 	return 0;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The daemons that used this cache folder before and ended without a word (killed, power cut). They are fenced: nothing of theirs is
- * evaluated any more, so what they were still sending is known to lack and is repaired.
+ * The daemons that used this cache folder before and ended without a word (killed, power cut). They
+ * are fenced: nothing of theirs is evaluated any more, so what they were still sending is known to
+ * lack and is repaired.
  *
- * (P1) A mount's incarnation stands in the file, synced, before the journal hears of it; so whoever finds
- *      the file knows all that may still be entered as mounted.
+ * (P1) A mount's incarnation stands in the file, synced, before the journal hears of it; so whoever
+ *      finds the file knows all that may still be entered as mounted.
  * (P2) The folder is locked: nobody in the file but ourselves is alive.
  */
 #include "fs/volume_i.h"
@@ -112,7 +113,10 @@ int volume_past_fence(struct volume *v)
 	fclose(f);
 	if (r < 0)
 		return r;
-	/* They have ended for good: ours alone is left. A crash in between only keeps ended ones in the list. */
+	/*
+	 * They have ended for good: ours alone is left. A crash in between only keeps ended ones in
+	 * the list.
+	 */
 	fd = past_open(v, O_WRONLY | O_TRUNC);
 	return fd < 0 ? take_fd(&fd) : past_write(fd, journal_incarnation(v->journal));
 }

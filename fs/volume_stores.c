@@ -111,12 +111,14 @@ static int explain_nothing(const struct candidates *c, char *err, size_t err_siz
 		if (!one->result && one->verdict == SUPER_NEW_FORMAT)
 			return say(
 				-EPROTO, err, err_size,
-				"store %s: the volume was written by a newer mangrove than %s; upgrade this machine",
+				"store %s: the volume was written by a newer mangrove than %s; "
+				"upgrade this machine",
 				one->cfg->name, MANGROVE_VERSION);
 		if (!one->result)
 			return say(
 				-EBADMSG, err, err_size,
-				"store %s: damaged superblock (%s), and no other store has a good one",
+				"store %s: damaged superblock (%s), "
+				"and no other store has a good one",
 				one->cfg->name, one->store->url);
 		if (one->result == STORE_MISSING)
 			missing++;
@@ -199,7 +201,8 @@ int volume_unlock(const struct super *s, const struct key_source *src, struct se
 	if (r == SUPER_WEAK)
 		return say(
 			-EACCES, err, err_size,
-			"weak KDF parameters: the superblock asks for less than %llu MiB and %u passes; somebody may have changed it",
+			"weak KDF parameters: the superblock asks for less than %llu MiB and %u "
+			"passes; somebody may have changed it",
 			KDF_MEMORY_MIN / MiB, KDF_PASSES_MIN);
 	if (r == SUPER_DAMAGED)
 		return say(-EBADMSG, err, err_size,
@@ -279,7 +282,8 @@ static int assign(struct candidates *c, const struct super *s, bool named,
 		if (ret[at])
 			return say(
 				-EINVAL, err, err_size,
-				"stores %s and %s hold the same replica; one is a copy of the other",
+				"stores %s and %s hold the same replica; "
+				"one is a copy of the other",
 				ret[at]->cfg->name, one->cfg->name);
 		ret[at] = one;
 	}
@@ -297,7 +301,8 @@ static int check_rollback(const struct candidate *one, const struct volume *v,
 	if (!v->options->accept_rollback && seen_check(file, st->id, s->slot, s->hash))
 		return say(
 			-ESTALE, err, err_size,
-			"store %s shows an older superblock than this machine has seen there (rollback); if it was restored on purpose, mount with -o accept_rollback",
+			"store %s shows an older superblock than this machine has seen there "
+			"(rollback); if it was restored on purpose, mount with -o accept_rollback",
 			one->cfg->name);
 	seen_note(file, st->id, s->slot, s->hash);
 	return 0;

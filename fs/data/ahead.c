@@ -26,8 +26,8 @@ static struct ahead_stream *oldest(struct ahead *a)
 	return s;
 }
 
-bool ahead_note(struct ahead *a, uint64_t off, uint64_t len, uint64_t size, uint64_t max_window, uint64_t *ret_from,
-		uint64_t *ret_to)
+bool ahead_note(struct ahead *a, uint64_t off, uint64_t len, uint64_t size, uint64_t max_window,
+		uint64_t *ret_from, uint64_t *ret_to)
 {
 	const uint64_t end = off + len;
 	struct ahead_stream *s = find(a, off);
@@ -44,7 +44,9 @@ bool ahead_note(struct ahead *a, uint64_t off, uint64_t len, uint64_t size, uint
 			s->next = end;
 		if (s->done < s->next)
 			s->done = s->next;
-		/* Far enough ahead: the next request goes out when half of the window is used up. */
+		/*
+		 * Far enough ahead: the next request goes out when half of the window is used up.
+		 */
 		if (s->window && s->done - s->next > s->window / 2)
 			return false;
 		s->window = s->window ? MIN(s->window * 2, max_window) : WINDOW_FIRST;

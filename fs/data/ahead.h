@@ -20,8 +20,9 @@ struct ahead {
 };
 
 /*
- * A read of [off, off + len) happened in a file of `size` bytes. Answers true with the range to fetch now
- * ([*ret_from, *ret_to)). The window begins at 2 MiB and doubles with each step up to max_window.
+ * A read of [off, off + len) happened in a file of `size` bytes. Answers true with the range to
+ * fetch now ([*ret_from, *ret_to)). The window begins at 2 MiB and doubles with each step up to
+ * max_window.
  */
-bool ahead_note(struct ahead *a, uint64_t off, uint64_t len, uint64_t size, uint64_t max_window, uint64_t *ret_from,
-		uint64_t *ret_to);
+bool ahead_note(struct ahead *a, uint64_t off, uint64_t len, uint64_t size, uint64_t max_window,
+		uint64_t *ret_from, uint64_t *ret_to);

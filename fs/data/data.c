@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The data service: the table of inodes in use, the pools, and the keeper that sends what is old. */
+/*
+ * The data service: the table of inodes in use, the pools, and the keeper that sends what is old.
+ */
 #include "fs/data/data_i.h"
 
 #define KEEPER_NS (250 * NS_PER_MS)
@@ -166,7 +168,8 @@ static struct file **dirty_files(struct data *d)
 static bool is_due(struct file *f, uint64_t now)
 {
 	LOCK_SCOPE(&f->lock);
-	return f->dirty && !f->replace && !f->flushing_by_age && f->dirty_since + DIRTY_AGE_NS <= now;
+	return f->dirty && !f->replace && !f->flushing_by_age &&
+	       f->dirty_since + DIRTY_AGE_NS <= now;
 }
 
 void data_reap_later(struct data *d, uint64_t ino)
@@ -205,8 +208,10 @@ static void reap_orphans(struct data *d)
 		struct result res;
 		uint64_t no;
 
-		if (commit_submit(d->o.commit, &op, COMMIT_EARLY, ignore_result, NULL, &res, &no) < 0)
-			log_debug("data", "an orphan is left for later", "inode=%llu", (unsigned long long)list[i]);
+		if (commit_submit(d->o.commit, &op, COMMIT_EARLY, ignore_result, NULL, &res, &no) <
+		    0)
+			log_debug("data", "an orphan is left for later", "inode=%llu",
+				  (unsigned long long)list[i]);
 	}
 }
 
@@ -259,7 +264,8 @@ int data_flush_all(struct data *d, uint64_t deadline_ns)
 	return first;
 }
 
-void data_on_bad(struct data *d, void (*fn)(const struct chunk_seal *seal, unsigned store, void *arg), void *arg)
+void data_on_bad(struct data *d,
+		 void (*fn)(const struct chunk_seal *seal, unsigned store, void *arg), void *arg)
 {
 	d->on_bad_arg = arg;
 	d->on_bad = fn;
@@ -274,7 +280,8 @@ static int start(struct data *d)
 	d->send_pool = pool_new("send", SEND_WORKERS, 4096);
 	d->flush_pool = pool_new("flush", FLUSH_WORKERS, 1024);
 	d->ahead_pool = pool_new("ahead", AHEAD_WORKERS, 1024);
-	if (!d->write_budget || !d->ahead_budget || !d->send_pool || !d->flush_pool || !d->ahead_pool)
+	if (!d->write_budget || !d->ahead_budget || !d->send_pool || !d->flush_pool ||
+	    !d->ahead_pool)
 		return fail(-ENOMEM);
 	d->max_window = MAX(MIN(memory / 16, 64 * MiB), 4 * MiB);
 	d->keeper = task_start("keeper", keeper, d);
@@ -291,9 +298,12 @@ int data_new(const struct data_options *o, struct data **ret)
 	d->o = *o;
 	lock_init(&d->sync.lock, RANK_LEAF);
 	event_init(&d->wake);
-	d->m_corrupt = metric_get("mangrove_corrupt_frames_total", "Frames that did not verify", METRIC_COUNTER, "");
-	d->m_read = metric_get("mangrove_read_bytes_total", "Bytes read by programs", METRIC_COUNTER, "");
-	d->m_written = metric_get("mangrove_written_bytes_total", "Bytes written by programs", METRIC_COUNTER, "");
+	d->m_corrupt = metric_get("mangrove_corrupt_frames_total", "Frames that did not verify",
+				  METRIC_COUNTER, "");
+	d->m_read = metric_get("mangrove_read_bytes_total", "Bytes read by programs",
+			       METRIC_COUNTER, "");
+	d->m_written = metric_get("mangrove_written_bytes_total", "Bytes written by programs",
+				  METRIC_COUNTER, "");
 	r = start(d);
 	if (r < 0)
 		return r;
@@ -319,8 +329,8 @@ struct data *data_free(struct data *d)
 	struct file *f, *next;
 
 	HASH_ITER(hh, d->sync.files, f, next) {
-		log_error("data", "written data is given up", "inode=%llu bytes=%llu", (unsigned long long)f->ino,
-			  (unsigned long long)segments_bytes(&f->segs));
+		log_error("data", "written data is given up", "inode=%llu bytes=%llu",
+			  (unsigned long long)f->ino, (unsigned long long)segments_bytes(&f->segs));
 		f->refs = 1;
 		file_unref(f);
 	}

@@ -22,7 +22,8 @@ struct upload {
 		unsigned refs;
 		uint64_t stored, failed; /* reports so far */
 		uint64_t told, told_failed; /* what operations have said of them */
-		bool submitted;          /* its WRITE is in the journal's queue: from now on changes are operations */
+		/* its WRITE is in the journal's queue: from now on changes are operations */
+		bool submitted;
 		bool abandoned;          /* never to be referred to */
 		bool queued;             /* in data's list of reports */
 	} sync;
@@ -41,7 +42,8 @@ struct file {
 	struct segments segs;
 	bool dirty;            /* holds a reference of its own; segs or replace */
 	bool unsynced;         /* written since commit_sync was last asked for it */
-	bool replace;          /* O_TRUNC: what the namespace says of contents and size does not count */
+	/* O_TRUNC: what the namespace says of contents and size does not count */
+	bool replace;
 	uint64_t base_size;    /* with replace: the size as truncated since */
 	bool append;           /* every dirty write was an append, the first at append_base */
 	uint64_t append_base;
@@ -68,7 +70,8 @@ struct data {
 		struct lock lock; /* RANK_LEAF */
 		struct file *files; /* uthash by ino */
 		struct upload *reports;
-		uint64_t *orphans; /* inodes without a name and without a handle here, to be reaped */
+		/* inodes without a name and without a handle here, to be reaped */
+		uint64_t *orphans;
 		size_t n_orphans, cap_orphans;
 		uint64_t uploads, upload_bytes;
 		uint64_t corrupt_frames;
@@ -87,7 +90,10 @@ void file_mark_dirty_locked(struct file *f);
 void file_mark_clean_locked(struct file *f, bool *ret_unref);
 void file_run_free(struct run *r, void *arg); /* arg: struct data */
 uint64_t file_size_locked(struct file *f, uint64_t ns_size);
-/* Frees the inode's extents soon, in its own operation, so that whoever removed the name need not wait for it. */
+/*
+ * Frees the inode's extents soon, in its own operation, so that whoever removed the name need not
+ * wait for it.
+ */
 void data_reap_later(struct data *d, uint64_t ino);
 int data_inode(struct data *d, uint64_t ino, struct inode_row *ret); /* without target; -ESTALE */
 
@@ -101,8 +107,10 @@ void file_flush_later(struct file *f);
 int upload_chunk(struct data *d, struct span plain, struct upload **ret);
 struct upload *upload_ref(struct upload *u);
 void upload_unref(struct upload *u);
-uint64_t upload_tell(struct upload *u);  /* answers the stores to name in the operation that refers to it */
-void upload_submitted(struct upload *u); /* that operation is in the journal's queue: later news are operations (U2) */
+/* answers the stores to name in the operation that refers to it */
+uint64_t upload_tell(struct upload *u);
+/* that operation is in the journal's queue: later news are operations (U2) */
+void upload_submitted(struct upload *u);
 void upload_abandon(struct upload *u);
 uint64_t upload_stores(struct upload *u);
 void data_send_reports(struct data *d);
@@ -116,7 +124,8 @@ struct chunk_part { /* bytes of a read that are in a chunk */
 };
 /* Decrypts the part into dst (the whole read's buffer). 0, FILE_WOULD_WAIT, -EIO, FETCH_GONE. */
 enum fetch_cond { FETCH_GONE = 2 /* at no store where it should be */ };
-int fetch_part(struct data *d, const struct chunk_part *p, enum file_wait wait, uint64_t deadline_ns, uint8_t *dst);
+int fetch_part(struct data *d, const struct chunk_part *p, enum file_wait wait,
+	       uint64_t deadline_ns, uint8_t *dst);
 /* Starts bringing the part's pieces near. */
 void fetch_ahead(struct data *d, const struct chunk_part *p);
 
@@ -126,8 +135,10 @@ struct plan {
 	size_t n, cap;
 };
 void plan_release(struct plan *p);
-/* What [off, off + len) of the file consists of: bytes known here are copied to dst (or not, when NULL), holes zeroed,
- * the rest are parts. len was clamped to the size. Takes the locks. */
+/*
+ * What [off, off + len) of the file consists of: bytes known here are copied to dst (or not, when
+ * NULL), holes zeroed, the rest are parts. len was clamped to the size. Takes the locks.
+ */
 int plan_make(struct file *f, uint64_t off, size_t len, uint8_t *dst, struct plan *ret);
 /* The file's size as its readers see it. */
 int file_size(struct file *f, uint64_t *ret);

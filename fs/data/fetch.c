@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * From a chunk's place to plaintext: pieces near at hand or from the nearest healthy store, and again from
- * another store when a seal is broken.
+ * From a chunk's place to plaintext: pieces near at hand or from the nearest healthy store, and
+ * again from another store when a seal is broken.
  *
- * (R1) Every byte that reaches a program was authenticated when its frame was opened, wherever the piece came from.
- *      So a piece is opened once, not twice; only after a broken seal are copies verified as they come, which
- *      tells the bad replica from the good one.
+ * (R1) Every byte that reaches a program was authenticated when its frame was opened, wherever the
+ *      piece came from. So a piece is opened once, not twice; only after a broken seal are copies
+ *      verified as they come, which tells the bad replica from the good one.
  */
 #include "fs/data/data_i.h"
 struct fetch {
@@ -48,7 +48,10 @@ static int fetch_frames(struct fetch *f, uint32_t first, uint32_t count, struct 
 	chunk_object_name(f->seal.id, name);
 	chunk_frame_range(&f->seal, first, count, &off, &len);
 	while (f->have & ~avoid) {
-		struct get_req req = { .name = span_str(name), .offset = off, .length = len, .limit = len,
+		struct get_req req = { .name = span_str(name),
+				       .offset = off,
+				       .length = len,
+				       .limit = len,
 				       .deadline_ns = f->deadline_ns };
 		uint64_t missing = 0;
 		unsigned store = 0;
@@ -104,9 +107,12 @@ static void piece_of(const struct chunk_seal *seal, uint32_t index, struct piece
 	memcpy(ret->object, seal->id, OBJECT_ID_SIZE);
 }
 
-/* Copies plaintext [from, to) of the chunk, which lies within this piece, to dst. 0, -EIO, SEAL_BROKEN. */
-static int open_range(struct chunk_opener *o, const struct piece *p, const struct chunk_seal *seal, uint32_t from,
-		      uint32_t to, uint8_t *dst)
+/*
+ * Copies plaintext [from, to) of the chunk, which lies within this piece, to dst. 0, -EIO,
+ * SEAL_BROKEN.
+ */
+static int open_range(struct chunk_opener *o, const struct piece *p, const struct chunk_seal *seal,
+		      uint32_t from, uint32_t to, uint8_t *dst)
 {
 	_cleanup_free_ uint8_t *frame = NULL;
 	const uint32_t first = p->id.index * PIECE_FRAMES;
@@ -116,7 +122,8 @@ static int open_range(struct chunk_opener *o, const struct piece *p, const struc
 		const uint32_t begin = n * SEAL_FRAME_SIZE;
 		const uint32_t plain = MIN(SEAL_FRAME_SIZE, seal->length - begin);
 		const uint32_t lo = MAX(from, begin), hi = MIN(to, begin + plain);
-		const struct span one = span_sub(sealed, (size_t)(n - first) * SEAL_FRAME_SEALED, plain + SEAL_TAG_SIZE);
+		const struct span one = span_sub(sealed, (size_t)(n - first) * SEAL_FRAME_SEALED,
+						 plain + SEAL_TAG_SIZE);
 		const bool whole = lo == begin && hi == begin + plain;
 		uint32_t len = 0;
 
@@ -127,7 +134,8 @@ static int open_range(struct chunk_opener *o, const struct piece *p, const struc
 			if (!frame)
 				return fail(-ENOMEM);
 		}
-		if (chunk_open_frame(o, n, one, whole ? dst + (lo - from) : frame, &len) != 0 || len != plain)
+		if (chunk_open_frame(o, n, one, whole ? dst + (lo - from) : frame, &len) != 0 ||
+		    len != plain)
 			return SEAL_BROKEN;
 		if (!whole)
 			memcpy(dst + (lo - from), frame + (lo - begin), hi - lo);
@@ -135,7 +143,8 @@ static int open_range(struct chunk_opener *o, const struct piece *p, const struc
 	return 0;
 }
 
-static int get_piece(struct data *d, struct fetch *f, const struct piece_id *id, enum file_wait wait, struct piece **ret)
+static int get_piece(struct data *d, struct fetch *f, const struct piece_id *id,
+		     enum file_wait wait, struct piece **ret)
 {
 	int r;
 
@@ -148,11 +157,11 @@ static int get_piece(struct data *d, struct fetch *f, const struct piece_id *id,
 }
 
 /*
- * One piece's share of a part. A piece that does not verify is forgotten and fetched again, verified; the third attempt is
- * for who joined somebody else's unverified fetch.
+ * One piece's share of a part. A piece that does not verify is forgotten and fetched again,
+ * verified; the third attempt is for who joined somebody else's unverified fetch.
  */
-static int read_piece(struct data *d, struct chunk_opener *o, struct fetch *f, uint32_t from, uint32_t to,
-		      enum file_wait wait, uint8_t *dst)
+static int read_piece(struct data *d, struct chunk_opener *o, struct fetch *f, uint32_t from,
+		      uint32_t to, enum file_wait wait, uint8_t *dst)
 {
 	struct piece_id id;
 
@@ -171,13 +180,15 @@ static int read_piece(struct data *d, struct chunk_opener *o, struct fetch *f, u
 		pieces_put_back(piece);
 		if (r != SEAL_BROKEN)
 			return r;
-		log_warn("data", "a piece did not verify, it is fetched again", "piece=%u", id.index);
+		log_warn("data", "a piece did not verify, it is fetched again", "piece=%u",
+			 id.index);
 		f->verify = true;
 	}
 	return fail(-EIO);
 }
 
-int fetch_part(struct data *d, const struct chunk_part *p, enum file_wait wait, uint64_t deadline_ns, uint8_t *dst)
+int fetch_part(struct data *d, const struct chunk_part *p, enum file_wait wait,
+	       uint64_t deadline_ns, uint8_t *dst)
 {
 	_cleanup_(chunk_opener_freep) struct chunk_opener *o = NULL;
 	struct fetch f = { .d = d, .seal = p->seal, .have = p->have, .deadline_ns = deadline_ns };
@@ -211,7 +222,8 @@ static void ahead_run(void *arg)
 	struct data *d = job->fetch.d;
 	struct piece *piece = NULL;
 
-	if (pieces_get(d->o.pieces, &job->id, fetch_piece, &job->fetch, job->fetch.deadline_ns, &piece) == 0)
+	if (pieces_get(d->o.pieces, &job->id, fetch_piece, &job->fetch, job->fetch.deadline_ns,
+		       &piece) == 0)
 		pieces_put_back(piece); /* a failure shows when somebody reads it */
 	budget_give(d->ahead_budget, PIECE_SEALED);
 }
@@ -231,8 +243,11 @@ void fetch_ahead(struct data *d, const struct chunk_part *p)
 
 		if (!job)
 			return;
-		*job = (struct ahead_job){ .fetch = { .d = d, .seal = p->seal, .have = p->have,
-						      .deadline_ns = clock_now() + d->o.deadline_ns },
+		*job = (struct ahead_job){ .fetch = { .d = d,
+						      .seal = p->seal,
+						      .have = p->have,
+						      .deadline_ns = clock_now() +
+								     d->o.deadline_ns },
 					   .id = id };
 		if (budget_try(d->ahead_budget, PIECE_SEALED) != 0) {
 			free(job);

@@ -52,8 +52,8 @@ uint64_t file_size_locked(struct file *f, uint64_t ns_size)
 }
 
 /*
- * Nobody can ever read an orphan's unsent bytes again: they go (what is being sent just now ends as garbage).
- * Answers whether the dirty reference is free.
+ * Nobody can ever read an orphan's unsent bytes again: they go (what is being sent just now ends as
+ * garbage). Answers whether the dirty reference is free.
  */
 static bool discard_locked(struct file *f)
 {
@@ -126,7 +126,8 @@ static void read_ahead(struct file *f, uint64_t off, size_t len, uint64_t size)
 	plan_release(&plan);
 }
 
-static int read_parts(struct file *f, const struct plan *plan, enum file_wait wait, uint64_t deadline_ns, uint8_t *dst)
+static int read_parts(struct file *f, const struct plan *plan, enum file_wait wait,
+		      uint64_t deadline_ns, uint8_t *dst)
 {
 	int r = 0;
 
@@ -135,7 +136,8 @@ static int read_parts(struct file *f, const struct plan *plan, enum file_wait wa
 	return r;
 }
 
-static int read_once(struct file *f, uint64_t off, size_t len, enum file_wait wait, uint64_t deadline_ns, uint8_t *dst)
+static int read_once(struct file *f, uint64_t off, size_t len, enum file_wait wait,
+		     uint64_t deadline_ns, uint8_t *dst)
 {
 	struct plan plan;
 	int r = plan_make(f, off, len, dst, &plan);
@@ -147,7 +149,8 @@ static int read_once(struct file *f, uint64_t off, size_t len, enum file_wait wa
 	return r;
 }
 
-int file_read(struct file *f, uint64_t off, size_t len, enum file_wait wait, uint8_t *dst, size_t *ret_len)
+int file_read(struct file *f, uint64_t off, size_t len, enum file_wait wait, uint8_t *dst,
+	      size_t *ret_len)
 {
 	const uint64_t deadline = clock_now() + f->data->o.deadline_ns;
 	uint64_t size;
@@ -163,7 +166,10 @@ int file_read(struct file *f, uint64_t off, size_t len, enum file_wait wait, uin
 	read_ahead(f, off, len, size);
 	r = read_once(f, off, len, wait, deadline, dst);
 	if (r == FETCH_GONE) {
-		/* Missing everywhere it should be: perhaps this view is old. Only then is it an error. */
+		/*
+		 * Missing everywhere it should be: perhaps this view is old. Only then is it an
+		 * error.
+		 */
 		r = commit_refresh(f->data->o.commit, deadline);
 		if (r == 0)
 			r = read_once(f, off, len, wait, deadline, dst);
@@ -210,7 +216,10 @@ static int grow_run(struct run *r, uint32_t need)
 	return 0;
 }
 
-/* Extends the run that ends exactly at `off`, as far as a chunk has room. *ret: bytes taken, 0 when there is none. */
+/*
+ * Extends the run that ends exactly at `off`, as far as a chunk has room. *ret: bytes taken, 0 when
+ * there is none.
+ */
 static int extend_locked(struct file *f, uint64_t off, struct span bytes, size_t *ret)
 {
 	size_t i = off ? segments_find(&f->segs, off - 1) : f->segs.n;
@@ -218,8 +227,8 @@ static int extend_locked(struct file *f, uint64_t off, struct span bytes, size_t
 	int r;
 
 	*ret = 0;
-	if (!s || s->off + s->len != off || s->run->state != RUN_OPEN || s->run_off + s->len != s->run->len ||
-	    s->run->len == CHUNK_MAX)
+	if (!s || s->off + s->len != off || s->run->state != RUN_OPEN ||
+	    s->run_off + s->len != s->run->len || s->run->len == CHUNK_MAX)
 		return 0;
 
 	const size_t n = MIN(bytes.len, (size_t)(CHUNK_MAX - s->run->len));
@@ -290,8 +299,8 @@ static void note_append_locked(struct file *f, uint64_t off, bool append)
 	}
 }
 
-static int write_locked(struct file *f, uint64_t off, struct span bytes, bool append, uint64_t time_ns,
-			uint64_t *ret_unused)
+static int write_locked(struct file *f, uint64_t off, struct span bytes, bool append,
+			uint64_t time_ns, uint64_t *ret_unused)
 {
 	struct inode_row row;
 	int r = data_inode(f->data, f->ino, &row);
@@ -321,10 +330,13 @@ static int take_room(struct data *d, uint64_t bytes, enum file_wait wait)
 	event_set(&d->wake);
 	if (wait == FILE_NO_WAIT)
 		return FILE_WOULD_WAIT;
-	return budget_take(d->write_budget, bytes, clock_now() + d->o.deadline_ns) == 0 ? 0 : fail(-EIO);
+	return budget_take(d->write_budget, bytes, clock_now() + d->o.deadline_ns) == 0
+		       ? 0
+		       : fail(-EIO);
 }
 
-int file_write(struct file *f, uint64_t off, struct span bytes, bool append, uint64_t time_ns, enum file_wait wait)
+int file_write(struct file *f, uint64_t off, struct span bytes, bool append, uint64_t time_ns,
+	       enum file_wait wait)
 {
 	struct data *d = f->data;
 	uint64_t unused_room = bytes.len;

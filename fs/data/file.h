@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * Contents of files: what was written and not flushed yet, over what the namespace says,
- * over the sealed pieces near at hand or in the stores.
+ * Contents of files: what was written and not flushed yet, over what the namespace says, over the
+ * sealed pieces near at hand or in the stores.
  *
- * (D1) Data before metadata: a WRITE is submitted only when its chunks have their acknowledged copies.
- * (D2) Reads look through the buffer of their inode; so does the size, and mtime of the last write(2).
+ * (D1) Data before metadata: a WRITE is submitted only when its chunks have their acknowledged
+ *      copies.
+ * (D2) Reads look through the buffer of their inode; so does the size, and mtime of the last
+ *      write(2).
  * (D3) A failed upload keeps the bytes dirty and pinned; the next flush tries again.
  * (D4) O_TRUNC is kept in the buffer and committed with the data in one WRITE: until then others,
  *      and this mount after a crash, see the old contents.
@@ -22,7 +24,8 @@ struct data; /* the data service of one mounted volume */
 struct file; /* an inode that is open here, or has dirty data; shared by its handles */
 
 enum file_cond {
-	FILE_WOULD_WAIT = 1, /* with FILE_NO_WAIT: needs the network or memory; call again from a pool */
+	/* with FILE_NO_WAIT: needs the network or memory; call again from a pool */
+	FILE_WOULD_WAIT = 1,
 };
 enum file_wait { FILE_NO_WAIT, FILE_WAIT };
 
@@ -31,20 +34,28 @@ struct data_options {
 	struct sealer *sealer;
 	struct pieces *pieces;
 	struct commit *commit;
-	uint64_t stores;           /* bit set: where new data goes (all of the volume's data stores) */
+	/* bit set: where new data goes (all of the volume's data stores) */
+	uint64_t stores;
 	unsigned ack;              /* copies before an acknowledgement: min(2, stores) */
 	uint64_t memory_bytes;     /* the mount's budget; buffers get 40 %, read-ahead 30 % */
 	uint64_t deadline_ns;      /* how long a flush or read tries before -EIO: 60 s */
 	bool read_only;
 };
 must_check int data_new(const struct data_options *o, struct data **ret);
-/* Who hears of a replica that does not verify, or is missing where it should be; set once, before the first read. */
-void data_on_bad(struct data *d, void (*fn)(const struct chunk_seal *seal, unsigned store, void *arg), void *arg);
+/*
+ * Who hears of a replica that does not verify, or is missing where it should be; set once, before
+ * the first read.
+ */
+void data_on_bad(struct data *d,
+		 void (*fn)(const struct chunk_seal *seal, unsigned store, void *arg), void *arg);
 /* Flushes nothing: data_flush_all first. Joins its tasks, waits for the last reports of stores. */
 struct data *data_free(struct data *d);
 DEFINE_CLEANUP(struct data *, data_free)
 
-/* Opens an inode; trunc: as by O_TRUNC (D4). 0, -ENOMEM, -ESTALE (no such inode). One reference for the caller. */
+/*
+ * Opens an inode; trunc: as by O_TRUNC (D4). 0, -ENOMEM, -ESTALE (no such inode). One reference for
+ * the caller.
+ */
 must_check int file_open(struct data *d, uint64_t ino, bool trunc, struct file **ret);
 /* Keeps it alive beyond its handle, for what is under way. */
 struct file *file_ref(struct file *f);
@@ -52,17 +63,26 @@ void file_unpin(struct file *f);
 /* The last one out reaps an inode that has no name any more. */
 void file_close(struct file *f);
 
-/* Reads up to len bytes at off into dst; *ret_len is less at the end of the file only. 0, FILE_WOULD_WAIT, -EIO, -ESTALE. */
-must_check int file_read(struct file *f, uint64_t off, size_t len, enum file_wait wait, uint8_t *dst, size_t *ret_len);
-/* Writes; time_ns is the mtime to be. append: an O_APPEND write (off is where the kernel believes the end to be; the end wins).
- * 0, FILE_WOULD_WAIT, -EFBIG, -EIO (no room for dirty data by the deadline), -ENOMEM. */
-must_check int file_write(struct file *f, uint64_t off, struct span bytes, bool append, uint64_t time_ns, enum file_wait wait);
+/*
+ * Reads up to len bytes at off into dst; *ret_len is less at the end of the file only. 0,
+ * FILE_WOULD_WAIT, -EIO, -ESTALE.
+ */
+must_check int file_read(struct file *f, uint64_t off, size_t len, enum file_wait wait,
+			 uint8_t *dst, size_t *ret_len);
+/*
+ * Writes; time_ns is the mtime to be. append: an O_APPEND write (off is where the kernel believes
+ * the end to be; the end wins). 0, FILE_WOULD_WAIT, -EFBIG, -EIO (no room for dirty data by the
+ * deadline), -ENOMEM.
+ */
+must_check int file_write(struct file *f, uint64_t off, struct span bytes, bool append,
+			  uint64_t time_ns, enum file_wait wait);
 /* Does a flush have anything to do (dirty data or an uncommitted truncation)? */
 bool file_dirty(struct file *f);
 /*
- * fsync, or close after a write: uploads what is dirty, waits for the acknowledged copies (on this thread: a pool's), submits the WRITE, then
- * commit_sync: `done` runs when it is committed, or with the error; exactly once, possibly before this returns.
- * An inode without a name is not made durable by close (closing = true): nobody could ever open it again.
+ * fsync, or close after a write: uploads what is dirty, waits for the acknowledged copies (on this
+ * thread: a pool's), submits the WRITE, then commit_sync: `done` runs when it is committed, or with
+ * the error; exactly once, possibly before this returns. An inode without a name is not made
+ * durable by close (closing = true): nobody could ever open it again.
  */
 void file_sync(struct file *f, bool closing, commit_done_fn *done, void *arg);
 /* Everything dirty of this mount is uploaded and submitted. 0, or the first error. */
@@ -72,16 +92,21 @@ int data_flush_all(struct data *d, uint64_t deadline_ns);
 void data_overlay(struct data *d, uint64_t ino, struct inode_row *row);
 /* utimes with an explicit mtime: the buffer's own time of last write is forgotten. */
 void data_times_set(struct data *d, uint64_t ino);
-/* setattr(size). Early operation; 0 or -errno of its result (or COMMIT_LATER is waited for on this thread). */
+/*
+ * setattr(size). Early operation; 0 or -errno of its result (or COMMIT_LATER is waited for on this
+ * thread).
+ */
 must_check int data_truncate(struct data *d, uint64_t ino, uint64_t size, uint64_t time_ns);
 /* fallocate. grow: the size may grow. */
-must_check int data_allocate(struct data *d, uint64_t ino, uint64_t off, uint64_t len, bool keep_size, uint64_t time_ns);
-must_check int data_punch(struct data *d, uint64_t ino, uint64_t off, uint64_t len, bool keep_size, uint64_t time_ns);
+must_check int data_allocate(struct data *d, uint64_t ino, uint64_t off, uint64_t len,
+			     bool keep_size, uint64_t time_ns);
+must_check int data_punch(struct data *d, uint64_t ino, uint64_t off, uint64_t len, bool keep_size,
+			  uint64_t time_ns);
 /* lseek SEEK_DATA / SEEK_HOLE. 0, -ENXIO. */
 must_check int file_seek(struct file *f, uint64_t off, bool data, uint64_t *ret);
 /* copy_file_range as shared extents; both are flushed first (waits). *ret_len: bytes cloned. */
-must_check int file_clone(struct file *from, uint64_t off, struct file *to, uint64_t to_off, uint64_t len, uint64_t time_ns,
-			  uint64_t *ret_len);
+must_check int file_clone(struct file *from, uint64_t off, struct file *to, uint64_t to_off,
+			  uint64_t len, uint64_t time_ns, uint64_t *ret_len);
 /* An inode lost its last name here: reaped now, or when its last handle closes. */
 void data_orphaned(struct data *d, uint64_t ino);
 uint64_t file_ino(const struct file *f);

@@ -2,10 +2,10 @@
 /*
  * From dirty segments to a WRITE operation.
  *
- * (F1) Full chunks leave while the program goes on writing; a flush sends the rest, waits for the acknowledged
- *      copies, and only then submits one WRITE (D1).
- * (F2) The WRITE and the disappearance of its segments are one step under the inode's lock: a reader
- *      sees the bytes in the buffer or in the namespace, never neither.
+ * (F1) Full chunks leave while the program goes on writing; a flush sends the rest, waits for the
+ *      acknowledged copies, and only then submits one WRITE (D1).
+ * (F2) The WRITE and the disappearance of its segments are one step under the inode's lock: a
+ *      reader sees the bytes in the buffer or in the namespace, never neither.
  * (F3) What could not be sent stays dirty (D3).
  */
 #include "fs/data/data_i.h"
@@ -199,7 +199,9 @@ static void add_chunk(struct write_op *w, struct upload *u, uint64_t want)
 		if (w->uploads[i] == u)
 			return;
 	c = &w->chunks[w->n_chunks];
-	*c = (struct op_chunk){ .length = u->seal.length, .key_epoch = u->seal.epoch, .stores = upload_tell(u),
+	*c = (struct op_chunk){ .length = u->seal.length,
+				.key_epoch = u->seal.epoch,
+				.stores = upload_tell(u),
 				.want = want };
 	memcpy(c->id, u->seal.id, CHUNK_ID_SIZE);
 	memcpy(c->salt, u->seal.salt, sizeof(c->salt));
@@ -238,8 +240,13 @@ static int write_op_build_locked(struct file *f, struct write_op *w)
 		if (state == RUN_SENT || state == RUN_INLINE)
 			add_extent(f, w, &f->segs.v[i]);
 	}
-	w->op = (struct op){ .kind = OP_WRITE, .ino = f->ino, .extents = w->extents, .n_extents = w->n,
-			     .chunks = w->chunks, .n_chunks = w->n_chunks, .mtime_ns = f->mtime_ns };
+	w->op = (struct op){ .kind = OP_WRITE,
+			     .ino = f->ino,
+			     .extents = w->extents,
+			     .n_extents = w->n,
+			     .chunks = w->chunks,
+			     .n_chunks = w->n_chunks,
+			     .mtime_ns = f->mtime_ns };
 	if (!f->mtime_ns)
 		w->op.flags |= OP_WRITE_KEEP_MTIME;
 	if (f->replace) {
@@ -265,7 +272,10 @@ static void submit_done(const struct result *res, void *arg)
 	event_set(&w->event);
 }
 
-/* 0 or -errno: as the operation ended. Gives the lock while it has to wait; `leaving` segments stay readable. */
+/*
+ * 0 or -errno: as the operation ended. Gives the lock while it has to wait; `leaving` segments stay
+ * readable.
+ */
 static int submit_locked(struct file *f, struct write_op *w)
 {
 	struct submit_wait wait = { 0 };
@@ -273,7 +283,8 @@ static int submit_locked(struct file *f, struct write_op *w)
 	int r;
 
 	event_init(&wait.event);
-	r = commit_submit(f->data->o.commit, &w->op, COMMIT_EARLY, submit_done, &wait, &wait.res, &no);
+	r = commit_submit(f->data->o.commit, &w->op, COMMIT_EARLY, submit_done, &wait, &wait.res,
+			  &no);
 	if (r == COMMIT_LATER) {
 		lock_give(&f->lock);
 		event_wait(&wait.event, NEVER);
@@ -362,8 +373,8 @@ static void flush_later(void *arg)
 	int r = file_flush(f, clock_now() + f->data->o.deadline_ns);
 
 	if (r < 0 && r != -ESTALE)
-		log_warn("data", "written data could not be stored yet, it stays in memory", "inode=%llu error=%s",
-			 (unsigned long long)f->ino, strerror(-r));
+		log_warn("data", "written data could not be stored yet, it stays in memory",
+			 "inode=%llu error=%s", (unsigned long long)f->ino, strerror(-r));
 	lock_take(&f->lock);
 	f->flushing_by_age = false;
 	lock_give(&f->lock);

@@ -123,7 +123,8 @@ static int plan_segment(struct gap *g, const struct segment *s, uint64_t from, u
 						       .len = to - from });
 }
 
-static int plan_make_locked(struct file *f, uint64_t off, uint64_t end, uint8_t *dst, struct plan *plan)
+static int plan_make_locked(struct file *f, uint64_t off, uint64_t end, uint8_t *dst,
+			    struct plan *plan)
 {
 	struct gap g = { .plan = plan, .dst = dst, .origin = off };
 	uint64_t at = off;

@@ -15,7 +15,10 @@ static void range_done(const struct result *res, void *arg)
 	event_set(&w->event);
 }
 
-/* Submits under the inode's lock, so that it stands in the right order to the buffer's WRITEs; gives the lock to wait. */
+/*
+ * Submits under the inode's lock, so that it stands in the right order to the buffer's WRITEs;
+ * gives the lock to wait.
+ */
 static int submit_locked(struct data *d, struct file *f, const struct op *op, struct result *ret)
 {
 	struct range_wait w = { 0 };
@@ -40,7 +43,8 @@ static int submit_locked(struct data *d, struct file *f, const struct op *op, st
 	return r;
 }
 
-static int truncate_op(struct data *d, struct file *f, uint64_t ino, uint64_t size, uint64_t time_ns)
+static int truncate_op(struct data *d, struct file *f, uint64_t ino, uint64_t size,
+		       uint64_t time_ns)
 {
 	const struct op op = { .kind = OP_TRUNCATE, .ino = ino, .size = size, .mtime_ns = time_ns };
 
@@ -93,7 +97,8 @@ static int visible_size_locked(struct file *f, uint64_t *ret, uint64_t *ret_ns)
 	return 0;
 }
 
-static int allocate_locked(struct file *f, uint64_t off, uint64_t len, bool keep_size, uint64_t time_ns)
+static int allocate_locked(struct file *f, uint64_t off, uint64_t len, bool keep_size,
+			   uint64_t time_ns)
 {
 	uint64_t size, ns_size;
 	int r = visible_size_locked(f, &size, &ns_size);
@@ -103,7 +108,8 @@ static int allocate_locked(struct file *f, uint64_t off, uint64_t len, bool keep
 	return truncate_locked(f, off + len, time_ns);
 }
 
-static int punch_locked(struct file *f, uint64_t off, uint64_t len, bool keep_size, uint64_t time_ns)
+static int punch_locked(struct file *f, uint64_t off, uint64_t len, bool keep_size,
+			uint64_t time_ns)
 {
 	uint64_t size, ns_size;
 	int r = visible_size_locked(f, &size, &ns_size);
@@ -126,7 +132,9 @@ static int punch_locked(struct file *f, uint64_t off, uint64_t len, bool keep_si
 	if (after > ns_size)
 		r = truncate_op(f->data, f, f->ino, after, time_ns);
 	if (r == 0) {
-		const struct op op = { .kind = OP_PUNCH, .ino = f->ino, .off = off, .len = len, .mtime_ns = time_ns };
+		const struct op op = {
+			.kind = OP_PUNCH, .ino = f->ino, .off = off, .len = len, .mtime_ns = time_ns
+		};
 
 		r = submit_locked(f->data, f, &op, NULL);
 	}
@@ -153,7 +161,10 @@ static int with_range(struct data *d, uint64_t ino, uint64_t off, uint64_t len, 
 	return r;
 }
 
-/* Space is not reserved: there is no such thing at an object store. What POSIX promises of the size is kept. */
+/*
+ * Space is not reserved: there is no such thing at an object store. What POSIX promises of the size
+ * is kept.
+ */
 int data_allocate(struct data *d, uint64_t ino, uint64_t off, uint64_t len, bool keep_size,
 		  uint64_t time_ns)
 {
@@ -258,10 +269,15 @@ int file_seek(struct file *f, uint64_t off, bool data, uint64_t *ret)
 	return 0;
 }
 
-static int clone_locked(struct file *from, uint64_t off, struct file *to, uint64_t to_off, uint64_t len, uint64_t time_ns,
-			uint64_t *ret_len)
+static int clone_locked(struct file *from, uint64_t off, struct file *to, uint64_t to_off,
+			uint64_t len, uint64_t time_ns, uint64_t *ret_len)
 {
-	const struct op op = { .kind = OP_CLONE, .ino = from->ino, .off = off, .len = len, .to = to->ino, .to_off = to_off,
+	const struct op op = { .kind = OP_CLONE,
+			       .ino = from->ino,
+			       .off = off,
+			       .len = len,
+			       .to = to->ino,
+			       .to_off = to_off,
 			       .mtime_ns = time_ns };
 	struct result res;
 	int r = segments_cut(&to->segs, to_off, len, file_run_free, to->data);
@@ -275,8 +291,8 @@ static int clone_locked(struct file *from, uint64_t off, struct file *to, uint64
 	return r;
 }
 
-int file_clone(struct file *from, uint64_t off, struct file *to, uint64_t to_off, uint64_t len, uint64_t time_ns,
-	       uint64_t *ret_len)
+int file_clone(struct file *from, uint64_t off, struct file *to, uint64_t to_off, uint64_t len,
+	       uint64_t time_ns, uint64_t *ret_len)
 {
 	const uint64_t deadline = clock_now() + from->data->o.deadline_ns;
 	uint64_t size;

@@ -112,8 +112,8 @@ int segments_cut(struct segments *s, uint64_t off, uint64_t len, run_free_fn *fn
 	return 0;
 }
 
-int segments_insert(struct segments *s, uint64_t off, uint64_t len, struct run *run, uint32_t run_off,
-		    run_free_fn *fn, void *arg)
+int segments_insert(struct segments *s, uint64_t off, uint64_t len, struct run *run,
+		    uint32_t run_off, run_free_fn *fn, void *arg)
 {
 	int r = reserve(s, 2);
 	size_t i;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The dirty ranges of one inode: a sorted array of segments that never overlap, each a window
- * into a run of bytes. Pure but for memory; the inode's lock protects both.
+ * The dirty ranges of one inode: a sorted array of segments that never overlap, each a window into
+ * a run of bytes. Pure but for memory; the inode's lock protects both.
  *
- * (G1) A run changes only while it is RUN_OPEN; afterwards new writes make new runs and cut the old one's segments.
- * (G2) A run's bytes are dropped once they are at their copies (RUN_SENT); its segments then read through the upload.
+ * (G1) A run changes only while it is RUN_OPEN; afterwards new writes make new runs and cut the old
+ *      one's segments.
+ * (G2) A run's bytes are dropped once they are at their copies (RUN_SENT); its segments then read
+ *      through the upload.
  */
 #include "base/span.h"
 
@@ -24,7 +26,8 @@ struct run {
 	uint8_t *bytes;
 	uint32_t len, cap;
 	uint64_t charged; /* bytes taken from the write budget for it */
-	struct upload *upload; /* RUN_SENDING, RUN_SENT: its chunk (the run is the chunk's whole plaintext) */
+	/* RUN_SENDING, RUN_SENT: its chunk (the run is the chunk's whole plaintext) */
+	struct upload *upload;
 };
 struct run *run_new(uint32_t cap); /* one reference; NULL: no memory */
 
@@ -45,10 +48,14 @@ void segments_release(struct segments *s, run_free_fn *fn, void *arg);
 /* The first segment that ends after `off`; n if there is none. */
 size_t segments_find(const struct segments *s, uint64_t off);
 /* Removes what covers [off, off + len), splitting at the edges. 0, -ENOMEM (nothing changed). */
-must_check int segments_cut(struct segments *s, uint64_t off, uint64_t len, run_free_fn *fn, void *arg);
-/* Covers [off, off + len) with a window into the run (takes a reference of its own). 0, -ENOMEM (nothing changed). */
-must_check int segments_insert(struct segments *s, uint64_t off, uint64_t len, struct run *run, uint32_t run_off,
-			       run_free_fn *fn, void *arg);
+must_check int segments_cut(struct segments *s, uint64_t off, uint64_t len, run_free_fn *fn,
+			    void *arg);
+/*
+ * Covers [off, off + len) with a window into the run (takes a reference of its own). 0, -ENOMEM
+ * (nothing changed).
+ */
+must_check int segments_insert(struct segments *s, uint64_t off, uint64_t len, struct run *run,
+			       uint32_t run_off, run_free_fn *fn, void *arg);
 /* Removes every segment whose run is leaving. */
 void segments_remove_leaving(struct segments *s, run_free_fn *fn, void *arg);
 /* Where the last segment ends; 0 when empty. */

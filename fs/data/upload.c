@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A chunk on its way to its stores, and what becomes of the copies that arrive, or fail, after
- * the acknowledgement.
+ * A chunk on its way to its stores, and what becomes of the copies that arrive, or fail, after the
+ * acknowledgement.
  *
  * (U1) Every store in `want` reports exactly once; the upload lives until then.
- * (U2) What is known when the WRITE is submitted stands in it; what comes later is reported as STORED or
- *      DEFICIT operations, so no copy is forgotten or invented.
+ * (U2) What is known when the WRITE is submitted stands in it; what comes later is reported as
+ *      STORED or DEFICIT operations, so no copy is forgotten or invented.
  * (U3) A chunk that no operation will ever refer to is abandoned: its reports are dropped.
  */
 #include "fs/data/data_i.h"
@@ -36,7 +36,10 @@ uint64_t upload_stores(struct upload *u)
 	return u->sync.stored;
 }
 
-/* Under the upload's lock: is there news that the journal does not have? Then one more reference belongs to the list. */
+/*
+ * Under the upload's lock: is there news that the journal does not have? Then one more reference
+ * belongs to the list.
+ */
 static bool has_news_locked(struct upload *u)
 {
 	if (!u->sync.submitted || u->sync.abandoned || u->sync.queued)
@@ -142,7 +145,8 @@ int upload_chunk(struct data *d, struct span plain, struct upload **ret)
 		upload_unref(u);
 		return r;
 	}
-	if (plain.len <= PIECE_SIZE) { /* small files are often read right after they were written */
+	/* small files are often read right after they were written */
+	if (plain.len <= PIECE_SIZE) {
 		struct piece_id piece = { .index = 0 };
 		uint64_t off, len;
 		struct blob *frames;
@@ -183,7 +187,8 @@ static void ignore_result(const struct result *res, void *arg)
 {
 }
 
-static void submit_report(struct data *d, enum op_kind kind, const struct op_chunk *chunks, size_t n)
+static void submit_report(struct data *d, enum op_kind kind, const struct op_chunk *chunks,
+			  size_t n)
 {
 	const struct op op = { .kind = kind, .chunks = chunks, .n_chunks = n };
 	struct result res;
@@ -191,8 +196,8 @@ static void submit_report(struct data *d, enum op_kind kind, const struct op_chu
 	int r = commit_submit(d->o.commit, &op, COMMIT_EARLY, ignore_result, NULL, &res, &no);
 
 	if (r < 0) /* the next mount finds the missing copies by itself */
-		log_warn("data", "copies could not be recorded", "kind=%s chunks=%zu error=%s", op_kind_name(kind), n,
-			 strerror(-r));
+		log_warn("data", "copies could not be recorded", "kind=%s chunks=%zu error=%s",
+			 op_kind_name(kind), n, strerror(-r));
 }
 
 /* Answers the upload's news of one kind and marks it told. */

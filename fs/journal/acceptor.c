@@ -24,7 +24,8 @@ static void let_go(struct acceptor *a)
 		return;
 	if (a->doing != ACCEPTOR_PUTTING)
 		call_cancel(&a->call->call);
-	journal_let_go(a->journal, a->store, a->slot, take_ptr(&a->call), a->sealed ? blob_span(a->sealed).len : 0);
+	journal_let_go(a->journal, a->store, a->slot, take_ptr(&a->call),
+		       a->sealed ? blob_span(a->sealed).len : 0);
 }
 
 void acceptor_release(struct acceptor *a)
@@ -236,7 +237,8 @@ enum acceptor_event acceptor_step(struct acceptor *a)
 	if (a->call) {
 		if (!call_finished(&a->call->call))
 			return ACCEPTOR_QUIET;
-		journal_observe(a->journal, a->store, a->call, a->sealed ? blob_span(a->sealed).len : 0);
+		journal_observe(a->journal, a->store, a->call,
+				a->sealed ? blob_span(a->sealed).len : 0);
 		event = call_ended(a);
 		store_call_unrefp(&a->call);
 	}

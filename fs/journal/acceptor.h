@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * One store's acceptor of one slot: a chain of links. At most one request is under way; the owner of
- * many acceptors waits for any of them and then calls acceptor_step() on each.
+ * One store's acceptor of one slot: a chain of links. At most one request is under way; the owner
+ * of many acceptors waits for any of them and then calls acceptor_step() on each.
  *
- * (A1) A link is made only upon the link that was read, or that is known to be one's own; or as the first one (its
- *      creation itself proves that there was none).
+ * (A1) A link is made only upon the link that was read, or that is known to be one's own; or as the
+ *      first one (its creation itself proves that there was none).
  * (A2) An unknown outcome is asked again with the same sealed bytes until it is known.
  * (A3) What exists is "mine" only if it is equal, byte by byte, to what this request put.
  */
@@ -16,7 +16,8 @@ enum acceptor_event {
 	ACCEPTOR_LINK,   /* read: a link; it is the top now, and there may be more */
 	ACCEPTOR_TOP,    /* read: there is no further link */
 	ACCEPTOR_MINE,   /* made: the link is the top now */
-	ACCEPTOR_OTHER,  /* not made: somebody's link stands there, and is the top as far as is known */
+	/* not made: somebody's link stands there, and is the top as far as is known */
+	ACCEPTOR_OTHER,
 	ACCEPTOR_FAILED, /* an attempt failed; it will be repeated */
 };
 
@@ -51,7 +52,10 @@ static inline const struct link *acceptor_top(const struct acceptor *a)
 void acceptor_forget_read(struct acceptor *a);
 /* Idle: begins to read the link above the top. */
 void acceptor_read(struct acceptor *a);
-/* Idle: begins to make a link upon the top; takes the link (its place is filled in). 0, -ENOMEM, -EIO. */
+/*
+ * Idle: begins to make a link upon the top; takes the link (its place is filled in). 0, -ENOMEM,
+ * -EIO.
+ */
 must_check int acceptor_make(struct acceptor *a, struct link *takes);
 /* Goes on as far as is possible without waiting. */
 enum acceptor_event acceptor_step(struct acceptor *a);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * A ballot: (round, incarnation), totally ordered. Round 0 belongs to the owner of the slot alone. Pure.
+ * A ballot: (round, incarnation), totally ordered. Round 0 belongs to the owner of the slot alone.
+ * Pure.
  */
 #include "fs/journal/record.h"
 

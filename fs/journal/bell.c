@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bell: how a mount asks whoever owns the tip for it. A bell is named by the slot for which it is
- * rung; the owner looks at the bell of a slot while it puts its record there. A hint, and nothing more: nothing depends on
- * its being seen, or on who rang.
+ * The bell: how a mount asks whoever owns the tip for it. A bell is named by the slot for which it
+ * is rung; the owner looks at the bell of a slot while it puts its record there. A hint, and
+ * nothing more: nothing depends on its being seen, or on who rang.
  */
 #include "fs/journal/journal_i.h"
 
@@ -34,7 +34,8 @@ static int bell_seal(struct journal *j, uint64_t slot, struct blob **ret)
 	return seal_object(j->o.sealer, SEAL_LANE, id, buf_span(&plain), ret);
 }
 
-static bool bell_open(struct journal *j, uint64_t slot, struct span sealed, uint8_t ret[INCARNATION_BYTES])
+static bool bell_open(struct journal *j, uint64_t slot, struct span sealed,
+		      uint8_t ret[INCARNATION_BYTES])
 {
 	_cleanup_buf_ struct buf plain = BUF_INIT(BELL_PLAIN_MAX);
 	uint8_t who[INCARNATION_BYTES];
@@ -95,7 +96,8 @@ void bell_release(struct journal *j)
 void bell_listen(struct journal *j, uint64_t slot)
 {
 	const unsigned store = listen_at(j);
-	struct get_req r = { .limit = BELL_SEALED_MAX, .deadline_ns = clock_now() + j->o.attempt_ns };
+	struct get_req r = { .limit = BELL_SEALED_MAX,
+			     .deadline_ns = clock_now() + j->o.attempt_ns };
 	char name[LINK_NAME_MAX];
 
 	bell_release(j);

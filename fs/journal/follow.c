@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Catching up: the first links of many slots are read at once from one store. A link of slot s + 1 carries
- * the hash of the record of s and so proves it; what a window does not prove, the slot is asked for at all stores.
+ * Catching up: the first links of many slots are read at once from one store. A link of slot s + 1
+ * carries the hash of the record of s and so proves it; what a window does not prove, the slot is
+ * asked for at all stores.
  */
 #include "fs/journal/journal_i.h"
 
@@ -48,13 +49,17 @@ static unsigned next_store(const struct journal *j, unsigned store)
 	return store;
 }
 
-/* The record of the slot, if the window holds it and its proof. 0; 1: it does not; negative errno, JOURNAL_CONFLICT. */
+/*
+ * The record of the slot, if the window holds it and its proof. 0; 1: it does not; negative errno,
+ * JOURNAL_CONFLICT.
+ */
 static int window_take(struct journal *j, uint64_t slot, struct record **ret)
 {
 	const struct link *l = window_link(j, slot);
 	const uint8_t *hash;
 
-	if (!l || !l->record || !follow_names(j, slot, &hash) || memcmp(hash, l->hash, RECORD_HASH_SIZE) != 0)
+	if (!l || !l->record || !follow_names(j, slot, &hash) ||
+	    memcmp(hash, l->hash, RECORD_HASH_SIZE) != 0)
 		return 1;
 	return journal_record(j, blob_span(l->record), ret);
 }
@@ -80,7 +85,10 @@ static uint64_t window_keep(struct journal *j, unsigned i, struct store_call *c)
 	return l->record ? blob_span(l->record).len : 0;
 }
 
-/* Reads the window that begins at the slot. A store that answers nothing, or has gaps, is changed for the next one. */
+/*
+ * Reads the window that begins at the slot. A store that answers nothing, or has gaps, is changed
+ * for the next one.
+ */
 static void window_fill(struct journal *j, uint64_t slot, unsigned n, uint64_t deadline_ns)
 {
 	struct window *w = &j->window;
@@ -124,7 +132,8 @@ int follow_next(struct journal *j, uint64_t deadline_ns, struct record **ret)
 
 	if (r != 1 || n < WINDOW_LEAST)
 		return r;
-	if (window_link(j, slot) && slot + 1 < j->window.first + j->window.n) /* the next one was not there just now */
+	/* the next one was not there just now */
+	if (window_link(j, slot) && slot + 1 < j->window.first + j->window.n)
 		return 1;
 	if (!replicas_allows(j->o.replicas, j->window.store)) {
 		j->window.store = next_store(j, j->window.store);

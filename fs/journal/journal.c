@@ -93,7 +93,8 @@ struct link_place journal_place(const struct journal *j, unsigned store, uint64_
 	return p;
 }
 
-int journal_open_link(struct journal *j, struct span sealed, const struct link_place *place, struct link *ret)
+int journal_open_link(struct journal *j, struct span sealed, const struct link_place *place,
+		      struct link *ret)
 {
 	_cleanup_buf_ struct buf plain = BUF_INIT(LINK_PLAIN_MAX);
 	uint8_t id[16];
@@ -106,10 +107,12 @@ int journal_open_link(struct journal *j, struct span sealed, const struct link_p
 	return link_decode(buf_span(&plain), place, ret);
 }
 
-int journal_get_link(struct journal *j, const struct link_place *place, unsigned store, struct store_call **ret)
+int journal_get_link(struct journal *j, const struct link_place *place, unsigned store,
+		     struct store_call **ret)
 {
 	char name[LINK_NAME_MAX];
-	struct get_req r = { .limit = LINK_SEALED_MAX, .deadline_ns = clock_now() + j->o.attempt_ns };
+	struct get_req r = { .limit = LINK_SEALED_MAX,
+			     .deadline_ns = clock_now() + j->o.attempt_ns };
 
 	link_name(place, name);
 	r.name = span_str(name);
@@ -121,8 +124,8 @@ void journal_observe(struct journal *j, unsigned store, struct store_call *c, ui
 	const struct call *call = &c->call;
 
 	if (call->result != -ECANCELED)
-		replicas_observe(j->o.replicas, store, call->result, call->finished_ns - call->started_ns,
-				 bytes + c->body.len);
+		replicas_observe(j->o.replicas, store, call->result,
+				 call->finished_ns - call->started_ns, bytes + c->body.len);
 	if (c->date_s)
 		j->skew_s[store] = (int64_t)c->date_s - (int64_t)(clock_wall() / NS_PER_S);
 }
@@ -132,7 +135,8 @@ void journal_note_seen(struct journal *j, unsigned store, uint64_t slot)
 	j->seen[store] = MAX(j->seen[store], slot + 1);
 }
 
-static void late_end(struct journal *j, unsigned store, uint64_t slot, struct store_call *c, uint64_t bytes)
+static void late_end(struct journal *j, unsigned store, uint64_t slot, struct store_call *c,
+		     uint64_t bytes)
 {
 	journal_observe(j, store, c, bytes);
 	if (c->op == STORE_PUT && c->call.result == 0 && slot != SLOT_NONE)
@@ -140,7 +144,8 @@ static void late_end(struct journal *j, unsigned store, uint64_t slot, struct st
 	store_call_unref(c);
 }
 
-void journal_let_go(struct journal *j, unsigned store, uint64_t slot, struct store_call *takes, uint64_t bytes)
+void journal_let_go(struct journal *j, unsigned store, uint64_t slot, struct store_call *takes,
+		    uint64_t bytes)
 {
 	struct late *l;
 
@@ -155,7 +160,9 @@ void journal_let_go(struct journal *j, unsigned store, uint64_t slot, struct sto
 		late_end(j, store, slot, takes, bytes);
 		return;
 	}
-	*l = (struct late){ .next = j->late, .call = takes, .store = store, .slot = slot, .bytes = bytes };
+	*l = (struct late){
+		.next = j->late, .call = takes, .store = store, .slot = slot, .bytes = bytes
+	};
 	j->late = l;
 	j->n_late[store]++;
 }
@@ -207,7 +214,8 @@ int journal_record(struct journal *j, struct span bytes, struct record **ret)
 		return JOURNAL_CONFLICT;
 	if (error)
 		return error;
-	if (r->slot != journal_tip(j) || r->epoch != j->o.epoch || memcmp(r->prev, j->last.hash, RECORD_HASH_SIZE) != 0)
+	if (r->slot != journal_tip(j) || r->epoch != j->o.epoch ||
+	    memcmp(r->prev, j->last.hash, RECORD_HASH_SIZE) != 0)
 		return JOURNAL_CONFLICT;
 	*ret = take_ptr(&r);
 	return 0;
@@ -295,7 +303,8 @@ static int choose(struct journal *j, struct slot *s, struct record *r, uint64_t 
 	return slot_two_phase(s, r, deadline_ns, ret);
 }
 
-int journal_propose(struct journal *j, struct record *r, uint64_t deadline_ns, struct record **ret_other)
+int journal_propose(struct journal *j, struct record *r, uint64_t deadline_ns,
+		    struct record **ret_other)
 {
 	_cleanup_(record_freep) struct record *other = NULL;
 	const struct tally_accept *chosen = NULL;
@@ -316,7 +325,8 @@ int journal_propose(struct journal *j, struct record *r, uint64_t deadline_ns, s
 		result = journal_record(j, blob_span(chosen->record), &other);
 		result = result ? result : JOURNAL_LOST;
 	}
-	if (result == 0 && plant(PLANT_LOST_BY_BALLOT) && !incarnation_equal(chosen->ballot.incarnation, j->me)) {
+	if (result == 0 && plant(PLANT_LOST_BY_BALLOT) &&
+	    !incarnation_equal(chosen->ballot.incarnation, j->me)) {
 		result = journal_record(j, blob_span(chosen->record), &other);
 		result = result ? result : JOURNAL_LOST;
 	}

@@ -67,28 +67,40 @@ static inline uint64_t journal_tip(const struct journal *j)
 }
 struct link_place journal_place(const struct journal *j, unsigned store, uint64_t slot, uint64_t k);
 /* Opens a sealed link of this place. 0; -EBADMSG: it is not one; -ENOMEM. */
-must_check int journal_open_link(struct journal *j, struct span sealed, const struct link_place *place, struct link *ret);
+must_check int journal_open_link(struct journal *j, struct span sealed,
+				 const struct link_place *place, struct link *ret);
 /* Starts a read of a link. 0, negative errno. */
-must_check int journal_get_link(struct journal *j, const struct link_place *place, unsigned store, struct store_call **ret);
+must_check int journal_get_link(struct journal *j, const struct link_place *place, unsigned store,
+				struct store_call **ret);
 /* Tells everybody concerned what a finished request was like. */
 void journal_observe(struct journal *j, unsigned store, struct store_call *c, uint64_t bytes);
 void journal_note_seen(struct journal *j, unsigned store, uint64_t slot);
 /* Takes a request under way that nobody waits for (or a finished one). */
-void journal_let_go(struct journal *j, unsigned store, uint64_t slot, struct store_call *takes, uint64_t bytes);
+void journal_let_go(struct journal *j, unsigned store, uint64_t slot, struct store_call *takes,
+		    uint64_t bytes);
 /* Ends the book-keeping of those that have finished. */
 void journal_reap(struct journal *j);
-/* Stores worth asking first: a majority at least; those with an open breaker or a queue only when needed. */
+/*
+ * Stores worth asking first: a majority at least; those with an open breaker or a queue only when
+ * needed.
+ */
 uint64_t journal_pick(struct journal *j);
 /* A record was learned. */
 void journal_learned(struct journal *j, const struct record *r);
-/* The chosen bytes as a record that fits upon the last one; JOURNAL_CONFLICT if it does not. 0, -ENOMEM. */
+/*
+ * The chosen bytes as a record that fits upon the last one; JOURNAL_CONFLICT if it does not. 0,
+ * -ENOMEM.
+ */
 must_check int journal_record(struct journal *j, struct span bytes, struct record **ret);
 
 /* bell.c: begins to look whether somebody rang for the slot. */
 void bell_listen(struct journal *j, uint64_t slot);
 void bell_release(struct journal *j);
 
-/* follow.c: the next record out of the window, reading ahead if that promises something. 0 or 1: ask the tip. */
+/*
+ * follow.c: the next record out of the window, reading ahead if that promises something. 0 or 1:
+ * ask the tip.
+ */
 must_check int follow_next(struct journal *j, uint64_t deadline_ns, struct record **ret);
 /* Does the window name the record of the slot? */
 bool follow_names(const struct journal *j, uint64_t slot, const uint8_t **ret_hash);

@@ -115,8 +115,8 @@ int link_decode(struct span s, const struct link_place *place, struct link *ret)
 
 void link_name(const struct link_place *p, char ret[LINK_NAME_MAX])
 {
-	snprintf(ret, LINK_NAME_MAX, "j/%016" PRIx64 "/%016" PRIx64 ".%016" PRIx64, (uint64_t)p->epoch,
-		 p->slot, p->k);
+	snprintf(ret, LINK_NAME_MAX, "j/%016" PRIx64 "/%016" PRIx64 ".%016" PRIx64,
+		 (uint64_t)p->epoch, p->slot, p->k);
 }
 
 void link_object_id(const struct link_place *p, uint8_t ret[16])
@@ -132,7 +132,8 @@ void link_object_id(const struct link_place *p, uint8_t ret[16])
 	buf_release(&b);
 }
 
-int link_promise(const struct link *top, const struct ballot *b, const uint8_t prev[RECORD_HASH_SIZE], struct link *ret)
+int link_promise(const struct link *top, const struct ballot *b,
+		 const uint8_t prev[RECORD_HASH_SIZE], struct link *ret)
 {
 	struct link l = { 0 };
 
@@ -147,7 +148,8 @@ int link_promise(const struct link *top, const struct ballot *b, const uint8_t p
 }
 
 int link_accept(const struct link *top, const struct ballot *b, struct blob *record,
-		const uint8_t hash[RECORD_HASH_SIZE], const uint8_t prev[RECORD_HASH_SIZE], struct link *ret)
+		const uint8_t hash[RECORD_HASH_SIZE], const uint8_t prev[RECORD_HASH_SIZE],
+		struct link *ret)
 {
 	struct link l = { .promised = *b, .accepted = *b };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * A link of an acceptor's chain: the whole state of one store's acceptor for one slot, created once.
- * And the Guard: which link may follow upon which. Pure.
+ * A link of an acceptor's chain: the whole state of one store's acceptor for one slot, created
+ * once. And the Guard: which link may follow upon which. Pure.
  *
  * (G1) promise b: only above promised < b; the accepted pair is copied.
  * (G2) accept b: only above promised <= b.
@@ -47,8 +47,12 @@ void link_name(const struct link_place *p, char ret[LINK_NAME_MAX]);
 void link_object_id(const struct link_place *p, uint8_t ret[16]);
 
 enum link_cond { LINK_REFUSED = 1 };
-/* What is written upon `top` (NULL: nothing is there). The place is the caller's. 0 or LINK_REFUSED (ret untouched). */
-must_check int link_promise(const struct link *top, const struct ballot *b, const uint8_t prev[RECORD_HASH_SIZE],
-			    struct link *ret);
+/*
+ * What is written upon `top` (NULL: nothing is there). The place is the caller's. 0 or LINK_REFUSED
+ * (ret untouched).
+ */
+must_check int link_promise(const struct link *top, const struct ballot *b,
+			    const uint8_t prev[RECORD_HASH_SIZE], struct link *ret);
 must_check int link_accept(const struct link *top, const struct ballot *b, struct blob *record,
-			   const uint8_t hash[RECORD_HASH_SIZE], const uint8_t prev[RECORD_HASH_SIZE], struct link *ret);
+			   const uint8_t hash[RECORD_HASH_SIZE],
+			   const uint8_t prev[RECORD_HASH_SIZE], struct link *ret);

@@ -3,8 +3,8 @@
  * Getting a record chosen.
  *
  * (P1) Ballot 0 only by the owner, once per slot, for one record (journal.c keeps count).
- * (P2) Two phases propose the record of the highest ballot accepted below the promises of a majority; only
- *      if there is none, one's own.
+ * (P2) Two phases propose the record of the highest ballot accepted below the promises of a
+ *      majority; only if there is none, one's own.
  * (P3) A link that was made counts at its store; what was not made is read, and counts as well.
  */
 #include "fs/journal/slot.h"
@@ -17,7 +17,14 @@
 #define REFUSED_NS (300 * NS_PER_MS)
 
 /* How far a store has come in the present ballot. */
-enum phase { PHASE_NEW, PHASE_PROMISING, PHASE_PROMISED, PHASE_ACCEPTING, PHASE_ACCEPTED, PHASE_REFUSED };
+enum phase {
+	PHASE_NEW,
+	PHASE_PROMISING,
+	PHASE_PROMISED,
+	PHASE_ACCEPTING,
+	PHASE_ACCEPTED,
+	PHASE_REFUSED
+};
 
 struct two_phase {
 	struct slot *slot;
@@ -50,7 +57,8 @@ static bool answers_waiting(const struct slot *s)
 	return false;
 }
 
-static int fast_start(struct slot *s, const struct ballot *b, struct blob *record, const uint8_t *hash)
+static int fast_start(struct slot *s, const struct ballot *b, struct blob *record,
+		      const uint8_t *hash)
 {
 	for_each_store(i, s->asked) {
 		struct acceptor *a = &s->acceptors[i];
@@ -69,7 +77,8 @@ static int fast_start(struct slot *s, const struct ballot *b, struct blob *recor
 	return 0;
 }
 
-int slot_fast(struct slot *s, const struct record *rec, uint64_t deadline_ns, const struct tally_accept **ret)
+int slot_fast(struct slot *s, const struct record *rec, uint64_t deadline_ns,
+	      const struct tally_accept **ret)
 {
 	const struct ballot b = ballot_of(0, s->journal->me);
 	_cleanup_(blob_unrefp) struct blob *record = blob_copy(buf_span(&rec->bytes));
@@ -121,7 +130,8 @@ static int advance(struct two_phase *t, unsigned i)
 		return 0;
 	if (t->value) {
 		next = PHASE_ACCEPTING;
-		r = link_accept(acceptor_top(a), &t->ballot, t->value, t->value_hash, slot_prev(t->slot), &l);
+		r = link_accept(acceptor_top(a), &t->ballot, t->value, t->value_hash,
+				slot_prev(t->slot), &l);
 	} else if (t->phase[i] == PHASE_NEW) {
 		next = PHASE_PROMISING;
 		r = link_promise(acceptor_top(a), &t->ballot, slot_prev(t->slot), &l);
@@ -219,7 +229,10 @@ static int step_all(struct two_phase *t)
 	return 0;
 }
 
-/* One ballot: 0 chosen, JOURNAL_CONFLICT, JOURNAL_LOST (refused: another round), JOURNAL_UNDETERMINED (time). */
+/*
+ * One ballot: 0 chosen, JOURNAL_CONFLICT, JOURNAL_LOST (refused: another round),
+ * JOURNAL_UNDETERMINED (time).
+ */
 static int run_ballot(struct two_phase *t, uint64_t deadline_ns, const struct tally_accept **ret)
 {
 	struct slot *s = t->slot;
@@ -256,9 +269,12 @@ static void next_ballot(struct two_phase *t)
 	t->value = blob_unref(t->value);
 }
 
-int slot_two_phase(struct slot *s, const struct record *rec, uint64_t deadline_ns, const struct tally_accept **ret)
+int slot_two_phase(struct slot *s, const struct record *rec, uint64_t deadline_ns,
+		   const struct tally_accept **ret)
 {
-	struct two_phase t = { .slot = s, .own = blob_copy(buf_span(&rec->bytes)), .own_hash = rec->hash };
+	struct two_phase t = { .slot = s,
+			       .own = blob_copy(buf_span(&rec->bytes)),
+			       .own_hash = rec->hash };
 	uint64_t backoff = BACKOFF_FIRST_NS;
 	int r;
 
@@ -275,10 +291,12 @@ int slot_two_phase(struct slot *s, const struct record *rec, uint64_t deadline_n
 		sleep_until(MIN(deadline_ns, clock_now() + backoff / 2 + random_u64() % backoff));
 		backoff = MIN(2 * backoff, BACKOFF_MOST_NS);
 	}
-	s->journal->mine.round = MAX(s->journal->mine.round, s->tally.round); /* the next try begins above it */
+	/* the next try begins above it */
+	s->journal->mine.round = MAX(s->journal->mine.round, s->tally.round);
 	blob_unref(t.value);
 	blob_unref(t.own);
-	if (r == JOURNAL_UNDETERMINED && count_phase(&t, PHASE_PROMISED) < s->tally.majority && s->failed)
+	if (r == JOURNAL_UNDETERMINED && count_phase(&t, PHASE_PROMISED) < s->tally.majority &&
+	    s->failed)
 		return slot_failure(s);
 	return r;
 }

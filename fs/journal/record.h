@@ -22,9 +22,12 @@ struct record {
 	uint8_t prev[RECORD_HASH_SIZE];        /* hash of the record of slot - 1; zeros in slot 0 */
 	uint64_t state_lo, state_hi;           /* state hash after slot - 1 */
 	uint8_t next[INCARNATION_BYTES];       /* owner of ballot 0 of slot + 1; all zero: nobody */
-	uint64_t hold_ns, time_ns;             /* how long its author answers early; wall clock of its author */
-	uint64_t seen[REPLICAS_MAX];           /* per store: 1 + the highest slot its author saw there; 0: none */
-	uint8_t (*authors)[INCARNATION_BYTES]; /* authors[0] is the author; others: copies of their operations */
+	/* how long its author answers early; wall clock of its author */
+	uint64_t hold_ns, time_ns;
+	/* per store: 1 + the highest slot its author saw there; 0: none */
+	uint64_t seen[REPLICAS_MAX];
+	/* authors[0] is the author; others: copies of their operations */
+	uint8_t (*authors)[INCARNATION_BYTES];
 	size_t n_authors;
 	struct record_op *ops;                 /* in the order in which they are applied */
 	size_t n_ops;
@@ -32,11 +35,14 @@ struct record {
 	uint8_t hash[RECORD_HASH_SIZE];        /* of the encoding */
 };
 
-/* An empty record, to be filled in: authors and ops are malloc'd and become the record's. NULL: no memory. */
+/*
+ * An empty record, to be filled in: authors and ops are malloc'd and become the record's. NULL: no
+ * memory.
+ */
 struct record *record_new(void);
 /*
- * Builds the encoding and the hash from the fields (the operations' bytes may lie elsewhere; they are
- * copied and ops point to the copies then). -EMSGSIZE over RECORD_MAX, -EINVAL, -ENOMEM.
+ * Builds the encoding and the hash from the fields (the operations' bytes may lie elsewhere; they
+ * are copied and ops point to the copies then). -EMSGSIZE over RECORD_MAX, -EINVAL, -ENOMEM.
  */
 must_check int record_seal(struct record *r);
 /* 0, -EBADMSG, -ENOMEM. */
@@ -57,7 +63,8 @@ static inline bool incarnation_none(const uint8_t inc[INCARNATION_BYTES])
 
 	return memcmp(inc, zero, INCARNATION_BYTES) == 0;
 }
-static inline bool incarnation_equal(const uint8_t a[INCARNATION_BYTES], const uint8_t b[INCARNATION_BYTES])
+static inline bool incarnation_equal(const uint8_t a[INCARNATION_BYTES],
+				     const uint8_t b[INCARNATION_BYTES])
 {
 	return memcmp(a, b, INCARNATION_BYTES) == 0;
 }

@@ -3,7 +3,10 @@
 
 #include "base/plant.h"
 
-/* A store that is left out at first (open breaker, long queue) is asked after all when the others are slow. */
+/*
+ * A store that is left out at first (open breaker, long queue) is asked after all when the others
+ * are slow.
+ */
 #define PATIENCE_NS (500 * NS_PER_MS)
 /* A learner that has read a majority waits this much longer for the others to settle a doubt. */
 #define SETTLE_LEAST_NS (100 * NS_PER_MS)
@@ -137,7 +140,8 @@ static void await_majority(struct journal *j, struct call *const *calls, uint64_
 
 			all += calls[i] != NULL;
 			finished += over;
-			known += over && (calls[i]->result == 0 || calls[i]->result == STORE_MISSING);
+			known += over &&
+				 (calls[i]->result == 0 || calls[i]->result == STORE_MISSING);
 		}
 		if (known >= j->n_stores / 2 + 1 || finished == all)
 			return;
@@ -146,9 +150,13 @@ static void await_majority(struct journal *j, struct call *const *calls, uint64_
 	}
 }
 
-/* Reads the first links of another slot at these stores. A store that is away does not keep the others' answers back. */
+/*
+ * Reads the first links of another slot at these stores. A store that is away does not keep the
+ * others' answers back.
+ */
 static void read_first(struct journal *j, uint64_t slot, uint64_t stores, uint64_t deadline_ns,
-		       void (*fn)(enum acceptor_event event, const struct acceptor *a, void *arg), void *arg)
+		       void (*fn)(enum acceptor_event event, const struct acceptor *a, void *arg),
+		       void *arg)
 {
 	struct acceptor first[REPLICAS_MAX];
 	struct call *calls[REPLICAS_MAX] = { NULL };
@@ -188,10 +196,14 @@ static void take_name(enum acceptor_event event, const struct acceptor *a, void 
 		tally_name(t, a->top.prev);
 }
 
-/* The chains of the slot itself do not tell: a link of the next slot names the record, if one was chosen. */
+/*
+ * The chains of the slot itself do not tell: a link of the next slot names the record, if one was
+ * chosen.
+ */
 static void learn_name(struct slot *s)
 {
-	read_first(s->journal, s->number + 1, s->asked, clock_now() + NAME_NS, take_name, &s->tally);
+	read_first(s->journal, s->number + 1, s->asked, clock_now() + NAME_NS, take_name,
+		   &s->tally);
 }
 
 static int verdict_result(enum tally_verdict v)
@@ -238,12 +250,14 @@ static int learn_chains(struct slot *s, uint64_t deadline_ns, const struct tally
 		if (learn_busy(s))
 			continue;
 		now = clock_now();
-		if (s->tally.complete == s->asked) { /* what was read leaves a doubt: ask the others, too */
+		/* what was read leaves a doubt: ask the others, too */
+		if (s->tally.complete == s->asked) {
 			if (s->asked == s->journal->o.stores)
 				return JOURNAL_UNDETERMINED;
 			slot_ask(s, s->journal->o.stores);
 		}
-		if ((unsigned)__builtin_popcountll(s->tally.complete) >= s->tally.majority && !settling) {
+		if ((unsigned)__builtin_popcountll(s->tally.complete) >= s->tally.majority &&
+		    !settling) {
 			settling = true;
 			until = MIN(deadline_ns, now + settle_ns(now - begun));
 		}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * One slot under way: the chains at the stores and what they say together. Learning it, getting a record chosen on
- * the fast path, getting one chosen by two phases.
+ * One slot under way: the chains at the stores and what they say together. Learning it, getting a
+ * record chosen on the fast path, getting one chosen by two phases.
  */
 #include "fs/journal/acceptor.h"
 #include "fs/journal/tally.h"
@@ -18,24 +18,31 @@ struct slot {
 };
 
 /*
- * The slot after the last learned one, with what is known of it from earlier looks and tries: a long chain at a slow store is
- * climbed once. Borrowed until journal_learned() or slot_close(). NULL: no memory.
+ * The slot after the last learned one, with what is known of it from earlier looks and tries: a
+ * long chain at a slow store is climbed once. Borrowed until journal_learned() or slot_close().
+ * NULL: no memory.
  */
 struct slot *slot_open(struct journal *j);
 /* Forgets it; requests under way go on by themselves. */
 void slot_close(struct journal *j);
 
 /*
- * Results of all three: 0 with what was chosen in *ret (borrowed from the slot); JOURNAL_CONFLICT; JOURNAL_UNDETERMINED;
- * -ETIMEDOUT, -EIO (no majority answers), -ENOMEM. Learning also: JOURNAL_NOTHING.
+ * Results of all three: 0 with what was chosen in *ret (borrowed from the slot); JOURNAL_CONFLICT;
+ * JOURNAL_UNDETERMINED; -ETIMEDOUT, -EIO (no majority answers), -ENOMEM. Learning also:
+ * JOURNAL_NOTHING.
  */
 must_check int slot_learn(struct slot *s, uint64_t deadline_ns, const struct tally_accept **ret);
 /* Was there no first link of that slot at a majority? 0 or JOURNAL_UNDETERMINED. */
 must_check int slot_empty(struct journal *j, uint64_t slot, uint64_t deadline_ns);
-/* The owner's first try with ballot 0. JOURNAL_UNDETERMINED: go on with two phases, in the same struct slot or a new one. */
-must_check int slot_fast(struct slot *s, const struct record *r, uint64_t deadline_ns, const struct tally_accept **ret);
+/*
+ * The owner's first try with ballot 0. JOURNAL_UNDETERMINED: go on with two phases, in the same
+ * struct slot or a new one.
+ */
+must_check int slot_fast(struct slot *s, const struct record *r, uint64_t deadline_ns,
+			 const struct tally_accept **ret);
 /* Anybody's; proposes r unless something else may have been chosen. */
-must_check int slot_two_phase(struct slot *s, const struct record *r, uint64_t deadline_ns, const struct tally_accept **ret);
+must_check int slot_two_phase(struct slot *s, const struct record *r, uint64_t deadline_ns,
+			      const struct tally_accept **ret);
 
 /* For the files of the folder: more stores take part. */
 void slot_ask(struct slot *s, uint64_t stores);

@@ -94,7 +94,8 @@ void tally_name(struct tally *t, const uint8_t hash[RECORD_HASH_SIZE])
 /* (T1) */
 static bool accept_chosen(const struct tally *t, const struct tally_accept *a)
 {
-	return (unsigned)__builtin_popcountll(a->stores) >= t->majority || (t->decided && hash_equal(a->hash, t->decision)) ||
+	return (unsigned)__builtin_popcountll(a->stores) >= t->majority ||
+	       (t->decided && hash_equal(a->hash, t->decision)) ||
 	       (t->named && hash_equal(a->hash, t->name));
 }
 

@@ -3,11 +3,11 @@
 /*
  * What the chains of one slot say, and what follows from it. Pure.
  *
- * (T1) Chosen: the same (ballot, record) accepted at a majority; or a link that says "decided"; or any
- *      link of the next slot names the record.
+ * (T1) Chosen: the same (ballot, record) accepted at a majority; or a link that says "decided"; or
+ *      any link of the next slot names the record.
  * (T2) Nothing was chosen: a majority of chains, each read to its top, has no accepted record.
- * (T3) Conflict: two records under one ballot; ballot 0 by anyone but the slot's owner; a link
- *      upon another record of the slot before. Somebody's machine was cloned: never go on.
+ * (T3) Conflict: two records under one ballot; ballot 0 by anyone but the slot's owner; a link upon
+ *      another record of the slot before. Somebody's machine was cloned: never go on.
  */
 #include "fs/journal/link.h"
 

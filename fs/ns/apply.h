@@ -17,9 +17,9 @@ struct apply_context {
 	uint64_t slot;                         /* of the record; early: the slot it would have */
 	uint8_t incarnation[INCARNATION_SIZE]; /* who submitted it */
 	/*
-	 * For an early answer: at-most-once and the mount's rows are not touched. What stands in the
-	 * view then is for answers only: the record's operations are applied again, not early, in
-	 * their slot.
+	 * For an early answer: at-most-once and the mount's rows are not touched. What stands in
+	 * the view then is for answers only: the record's operations are applied again, not early,
+	 * in their slot.
 	 */
 	bool early;
 };

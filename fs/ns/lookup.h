@@ -34,8 +34,8 @@ must_check int ns_readdir(struct view *v, uint64_t dir, uint64_t after, ns_entry
  * reported.
  */
 typedef int ns_extent_fn(uint64_t offset, const struct extent_row *row, void *arg);
-must_check int ns_extents(struct view *v, uint64_t ino, uint64_t off, uint64_t len, ns_extent_fn *fn,
-			  void *arg);
+must_check int ns_extents(struct view *v, uint64_t ino, uint64_t off, uint64_t len,
+			  ns_extent_fn *fn, void *arg);
 must_check int ns_chunk(struct view *v, const uint8_t id[CHUNK_ID_SIZE], struct chunk_row *ret);
 must_check int ns_getxattr(struct view *v, uint64_t ino, struct span name, struct buf *ret);
 typedef int ns_xattr_fn(struct span name, void *arg);

@@ -18,39 +18,41 @@
  */
 enum op_kind {
 	/* The volume and its mounts. */
-	OP_FORMAT = 1,      /* uid, gid, mode: of the root; value = struct volume_format */
-	OP_MOUNT = 2,       /* value = incarnation, name = host; result value = its number */
+	OP_FORMAT = 1, /* uid, gid, mode: of the root; value = struct volume_format */
+	OP_MOUNT = 2,  /* value = incarnation, name = host; result value = its number */
 	OP_UNMOUNT = 3,
-	OP_FENCE = 4,       /* value = incarnation; result value = the last of its operations evaluated */
+	/* value = incarnation; result value = the last of its operations evaluated */
+	OP_FENCE = 4,
 	OP_MORE_INODES = 5, /* result value = another block number */
 
 	/* Names. */
-	OP_CREATE = 10,     /* parent, name, ino, mode, rdev: regular file, fifo, socket, device */
-	OP_MKDIR = 11,      /* parent, name, ino, mode */
-	OP_SYMLINK = 12,    /* parent, name, ino, value = target */
-	OP_LINK = 13,       /* ino, parent, name */
-	OP_UNLINK = 14,     /* parent, name, saw */
-	OP_RMDIR = 15,      /* the same */
-	OP_RENAME = 16,     /* parent, name -> to_parent, to_name; saw, saw_to; flags OP_RENAME_* */
+	OP_CREATE = 10,  /* parent, name, ino, mode, rdev: regular file, fifo, socket, device */
+	OP_MKDIR = 11,   /* parent, name, ino, mode */
+	OP_SYMLINK = 12, /* parent, name, ino, value = target */
+	OP_LINK = 13,    /* ino, parent, name */
+	OP_UNLINK = 14,  /* parent, name, saw */
+	OP_RMDIR = 15,   /* the same */
+	OP_RENAME = 16,  /* parent, name -> to_parent, to_name; saw, saw_to; flags OP_RENAME_* */
 
 	/* Attributes. */
-	OP_SETATTR = 20,    /* ino, set, mode, uid, gid, mtime, atime; for the size: OP_TRUNCATE */
-	OP_SETXATTR = 21,   /* ino, name, value, flags OP_XATTR_* */
+	OP_SETATTR = 20,     /* ino, set, mode, uid, gid, mtime, atime; for the size: OP_TRUNCATE */
+	OP_SETXATTR = 21,    /* ino, name, value, flags OP_XATTR_* */
 	OP_REMOVEXATTR = 22, /* ino, name */
 
 	/* Contents. */
-	OP_WRITE = 30,      /* ino, extents (rising, disjoint), chunks, flags OP_WRITE_*, mtime, size */
-	OP_TRUNCATE = 31,   /* ino, size, mtime, flags OP_WRITE_KILLPRIV */
-	OP_PUNCH = 32,      /* ino, off, len, mtime, flags OP_PUNCH_GROW, OP_WRITE_KILLPRIV: a hole */
-	OP_CLONE = 33,      /* ino (from), off, len -> to (ino), to_off, mtime: shared extents;
-			     * result value = bytes cloned, less where the source ends */
+	OP_WRITE = 30, /* ino, extents (rising, disjoint), chunks, flags OP_WRITE_*, mtime, size */
+	OP_TRUNCATE = 31, /* ino, size, mtime, flags OP_WRITE_KILLPRIV */
+	/* ino, off, len, mtime, flags OP_PUNCH_GROW, OP_WRITE_KILLPRIV: a hole */
+	OP_PUNCH = 32,
+	OP_CLONE = 33, /* ino (from), off, len -> to (ino), to_off, mtime: shared extents;
+			* result value = bytes cloned, less where the source ends */
 
 	/* Copies, and inodes without a name. */
-	OP_STORED = 40,     /* chunks: id and the stores that now have it */
-	OP_DEFICIT = 41,    /* chunks: id and the stores that lack it and nobody is sending */
-	OP_REAP = 42,       /* ino: an orphan that nobody holds; frees its extents. saw = the slot of its
-			     * orphan row; 0: whatever */
-	OP_HOLD = 43,       /* ino: an orphan that somebody holds: its grace begins anew */
+	OP_STORED = 40,  /* chunks: id and the stores that now have it */
+	OP_DEFICIT = 41, /* chunks: id and the stores that lack it and nobody is sending */
+	OP_REAP = 42, /* ino: an orphan that nobody holds; frees its extents. saw = the slot of its
+		       * orphan row; 0: whatever */
+	OP_HOLD = 43, /* ino: an orphan that somebody holds: its grace begins anew */
 };
 
 #define SAW_ANYTHING UINT64_MAX
@@ -68,7 +70,8 @@ enum op_kind {
 #define OP_WRITE_REPLACE 1u  /* O_TRUNC: the new contents replace the old in this one step */
 #define OP_WRITE_APPEND 2u   /* to the size at apply, which is the result's value; not with SIZE */
 #define OP_WRITE_KEEP_MTIME 4u
-#define OP_WRITE_SIZE 8u     /* the size becomes `size`, whatever the extents say; else max(old, end) */
+/* the size becomes `size`, whatever the extents say; else max(old, end) */
+#define OP_WRITE_SIZE 8u
 #define OP_WRITE_KILLPRIV 16u /* clears setuid, and setgid where the group may execute */
 #define OP_PUNCH_GROW 1u     /* the size becomes off + len if it was less (zero range) */
 
@@ -99,7 +102,8 @@ struct op {
 	enum op_kind kind;
 	uint64_t number;         /* of its mount, from 1 */
 	uint64_t time_ns;        /* wall clock of who made it */
-	uint32_t uid, gid;       /* who did it; new objects belong to them (setgid directories aside) */
+	/* who did it; new objects belong to them (setgid directories aside) */
+	uint32_t uid, gid;
 	uint64_t ino;
 	uint64_t parent, to_parent;
 	struct span name, to_name;
@@ -145,5 +149,6 @@ must_check int volume_format_decode(struct span s, struct volume_format *ret); /
 
 struct result {
 	int error;      /* 0 or -errno: the POSIX answer */
-	uint64_t value; /* the inode made, moved, removed or in the way (-EEXIST); or as the kind says */
+	/* the inode made, moved, removed or in the way (-EEXIST); or as the kind says */
+	uint64_t value;
 };

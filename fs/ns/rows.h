@@ -23,7 +23,8 @@ enum column {
 	COL_POLICY,     /* be32 number -> opaque */
 	COL_PROJECT,    /* be32 number -> opaque */
 	COL_VOLUME,     /* "" -> struct volume_row; "t" -> struct totals_row */
-	COL_DEFICIT,    /* chunk id, u8 store -> nothing: a copy that is wanted and nobody is making */
+	/* chunk id, u8 store -> nothing: a copy that is wanted and nobody is making */
+	COL_DEFICIT,
 	COL_RESULT,     /* incarnation, u8 operation mod MOUNT_RESULTS -> struct result_row */
 	COL_BLOCK,      /* be32 block of inode numbers -> the incarnation that it was given to */
 	COL_COUNT,
@@ -56,7 +57,8 @@ struct inode_row {
 	uint64_t atime_ns;   /* only as set by utimes; 0: show mtime */
 	uint32_t rdev;       /* devices */
 	uint32_t flags;
-	uint64_t parent;     /* directories: their parent (the root: itself; orphans: 0); others: 0 */
+	/* directories: their parent (the root: itself; orphans: 0); others: 0 */
+	uint64_t parent;
 	uint64_t children;   /* directories: number of entries */
 	uint32_t subdirs;    /* directories */
 	uint32_t policy, project, delegate;
@@ -72,9 +74,11 @@ struct extent_row {
 	enum extent_kind kind;
 	uint64_t length;
 	uint8_t chunk[CHUNK_ID_SIZE]; /* EXTENT_CHUNK */
-	uint32_t chunk_offset;        /* EXTENT_CHUNK: where in the chunk's plaintext the extent begins */
+	/* EXTENT_CHUNK: where in the chunk's plaintext the extent begins */
+	uint32_t chunk_offset;
 	uint64_t foreign_offset;      /* EXTENT_FOREIGN: where in the foreign object it begins */
-	struct span bytes;            /* EXTENT_INLINE: contents; EXTENT_FOREIGN: reference; borrowed */
+	/* EXTENT_INLINE: contents; EXTENT_FOREIGN: reference; borrowed */
+	struct span bytes;
 };
 must_check int extent_row_encode(const struct extent_row *r, struct buf *ret);
 must_check int extent_row_decode(struct span s, struct extent_row *ret);
@@ -105,7 +109,8 @@ must_check int orphan_row_decode(struct span s, struct orphan_row *ret);
 enum mount_status { MOUNT_MOUNTED = 1, MOUNT_UNMOUNTED, MOUNT_FENCED };
 #define MOUNT_RESULTS 64
 struct mount_row {
-	uint32_t number;          /* its first block, and the author in its chunk ids; 0: never mounted */
+	/* its first block, and the author in its chunk ids; 0: never mounted */
+	uint32_t number;
 	enum mount_status status;
 	uint64_t last;            /* last operation number evaluated */
 	uint64_t slot;            /* of its last status change */

@@ -7,7 +7,8 @@
 #include <utlist.h>
 
 #define LOOK_NS (1 * NS_PER_S)
-#define OTHERS_NS (15 * NS_PER_S) /* who does not own the tip leaves it to the owner this long (Q2) */
+/* who does not own the tip leaves it to the owner this long (Q2) */
+#define OTHERS_NS (15 * NS_PER_S)
 #define RETRY_NS (10 * NS_PER_S)
 #define WORKERS 4
 
@@ -21,7 +22,8 @@ struct look {
 	size_t n, max;
 };
 
-static void seal_of(const uint8_t id[CHUNK_ID_SIZE], const struct chunk_row *row, struct chunk_seal *ret)
+static void seal_of(const uint8_t id[CHUNK_ID_SIZE], const struct chunk_row *row,
+		    struct chunk_seal *ret)
 {
 	*ret = (struct chunk_seal){ .epoch = row->key_epoch, .length = row->length };
 	memcpy(ret->id, id, CHUNK_ID_SIZE);
@@ -107,7 +109,8 @@ static void submit(struct repair *r, enum op_kind kind, const struct op_chunk *c
 		return;
 	x = commit_submit(r->o.commit, &op, COMMIT_EARLY, ignore_result, NULL, &res, &no);
 	if (x < 0)
-		log_warn("repair", "copies could not be recorded", "chunks=%zu error=%s", n, strerror(-x));
+		log_warn("repair", "copies could not be recorded", "chunks=%zu error=%s", n,
+			 strerror(-x));
 }
 
 /* One look: makes up to a batch of copies. True when there may be more to do at once. */
@@ -130,7 +133,8 @@ static bool repair_deficits(struct repair *r)
 	for (size_t i = 0; i < l.n; i++) {
 		if (jobs[i].result != 0) {
 			log_debug("repair", "a copy could not be made", "store=%s error=%s",
-				  replicas_store(r->o.replicas, jobs[i].store)->name, strerror(-jobs[i].result));
+				  replicas_store(r->o.replicas, jobs[i].store)->name,
+				  strerror(-jobs[i].result));
 			continue;
 		}
 		stored[n] = (struct op_chunk){ .stores = 1ull << jobs[i].store };
@@ -228,8 +232,9 @@ static void repair_bad_replicas(struct repair *r)
 			log_info("repair", "a bad replica was rewritten", "store=%s",
 				 replicas_store(r->o.replicas, b.store)->name);
 		else
-			log_warn("repair", "a bad replica could not be rewritten yet", "store=%s error=%s",
-				 replicas_store(r->o.replicas, b.store)->name, strerror(-x));
+			log_warn("repair", "a bad replica could not be rewritten yet",
+				 "store=%s error=%s", replicas_store(r->o.replicas, b.store)->name,
+				 strerror(-x));
 		end_bad(r, &b, x == 0);
 	}
 }
@@ -327,7 +332,8 @@ int repair_new(const struct repair_options *o, struct repair **ret)
 	lock_init(&r->sync.lock, RANK_LEAF);
 	cond_init(&r->sync.cond);
 	event_init(&r->wake);
-	r->m_repaired = metric_get("mangrove_repaired_chunks_total", "Copies made by repair", METRIC_COUNTER, "");
+	r->m_repaired = metric_get("mangrove_repaired_chunks_total", "Copies made by repair",
+				   METRIC_COUNTER, "");
 	r->pool = pool_new("repair", WORKERS, 2 * REPAIR_BATCH);
 	if (!r->pool)
 		return fail(-ENOMEM);

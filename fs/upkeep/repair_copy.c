@@ -15,8 +15,9 @@ static int verify(struct repair *r, const struct chunk_seal *seal, struct span s
 	x = chunk_header_open(r->o.sealer, span_sub(sealed, 0, SEAL_HEADER_SIZE), &found);
 	if (x != 0)
 		return x;
-	if (memcmp(&found.id, seal->id, OBJECT_ID_SIZE) || memcmp(found.salt, seal->salt, sizeof(seal->salt)) ||
-	    found.length != seal->length || found.epoch != seal->epoch)
+	if (memcmp(&found.id, seal->id, OBJECT_ID_SIZE) ||
+	    memcmp(found.salt, seal->salt, sizeof(seal->salt)) || found.length != seal->length ||
+	    found.epoch != seal->epoch)
 		return SEAL_BROKEN;
 	x = chunk_opener_new(r->o.sealer, seal, &opener);
 	if (x != 0)
@@ -37,7 +38,8 @@ static int read_good(struct copy_job *job, const char *name, struct blob **ret)
 		_cleanup_buf_ struct buf bytes = BUF_INIT(size);
 		uint64_t missing = 0;
 		unsigned store = 0;
-		int r = replicas_get(job->r->o.replicas, &req, job->have, avoid, &bytes, &store, &missing);
+		int r = replicas_get(job->r->o.replicas, &req, job->have, avoid, &bytes, &store,
+				     &missing);
 
 		if (r < 0)
 			return r;
@@ -77,7 +79,8 @@ int repair_copy(struct copy_job *job)
 	const uint64_t begin = clock_now();
 
 	r = store_put_wait(replicas_store(job->r->o.replicas, job->store), &req, &call);
-	replicas_observe(job->r->o.replicas, job->store, r, clock_now() - begin, blob_span(blob).len);
+	replicas_observe(job->r->o.replicas, job->store, r, clock_now() - begin,
+			 blob_span(blob).len);
 	if (r == STORE_EXISTS) /* the late copy had arrived after all */
 		r = 0;
 	return r > 0 ? fail(-EIO) : r;
