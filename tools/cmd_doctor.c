@@ -62,7 +62,8 @@ static void check_fuse(struct doctor *d)
 		tell(d, GOOD, "fuse", "/dev/fuse opens");
 	else if (errno == ENOENT)
 		tell(d, BAD, "fuse",
-		     "/dev/fuse is missing: load the module (modprobe fuse), or give the container the device");
+		     "/dev/fuse is missing: load the module (modprobe fuse), "
+		     "or give the container the device");
 	else
 		tell(d, BAD, "fuse", "/dev/fuse: %s", strerror(errno));
 	if (geteuid() && access("/usr/bin/fusermount3", X_OK) && access("/bin/fusermount3", X_OK))

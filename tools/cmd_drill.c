@@ -175,7 +175,8 @@ const struct command cmd_drill = {
 	.name = "drill",
 	.usage = "STORE [DIR] [--for 60s] [--mode down|slow|errors] [--json]",
 	.summary = "let a mount treat a store as failed, and see how it takes it",
-	.help = "Only this mount is affected. Reports the errors that programs saw, the time to detect, and\n"
+	.help = "Only this mount is affected. Reports the errors that programs saw, "
+		"the time to detect, and\n"
 		"the time to recover. --mode none ends a drill that is going on.\n"
 		"\n"
 		"Example:\n"

@@ -11,8 +11,8 @@
 /* The creation of a volume: everything that can be wrong is found before anything is written. */
 struct format {
 	const char *name, *file;
-	const char *
-		mount_by; /* how to call it: by name where the configuration is in its usual place */
+	/* how to call it: by name where the configuration is in its usual place */
+	const char *mount_by;
 	struct config *cfg;
 	char *key_path;	  /* the key file, absolute; or NULL */
 	bool key_created; /* by us: removed again when the rest fails */
@@ -149,7 +149,8 @@ static void print_people(const struct format *f, const char *id, const char *rec
 	if (f->key_path)
 		printf("Key file       %s%s\n", f->key_path,
 		       f->key_created ? " (new; keep a copy elsewhere)" : "");
-	printf("Recovery key, shown only now; it opens the volume when the key is lost:\n\n    %s\n\n",
+	printf("Recovery key, shown only now; it opens the volume when the key is lost:\n\n"
+	       "    %s\n\n",
 	       recovery);
 	printf("Mount it:  mangrove mount %s DIR\n", f->mount_by);
 }
@@ -239,7 +240,8 @@ static int run_format(const struct command *c, int argc, char **argv)
 	f.cfg->cache_size = cache_size ? strdup(cache_size) : NULL;
 	if (cache_size && cache_size_parse(cache_size, "/", &bytes)) {
 		ui_error(
-			"--cache-size %s: expected a size such as 200G, or a share of the disk such as 80%%",
+			"--cache-size %s: expected a size such as 200G, "
+			"or a share of the disk such as 80%%",
 			cache_size);
 		return EXIT_USAGE;
 	}
@@ -259,7 +261,8 @@ const struct command cmd_format = {
 	.name = "format",
 	.usage = "NAME --store URL [--store URL]... [OPTIONS]",
 	.summary = "create a volume on object stores",
-	.help = "  --store [NAME=]URL      s3://, azblob://, gs:// or file://; three are a good number\n"
+	.help = "  --store [NAME=]URL      s3://, azblob://, gs:// or file://; "
+		"three are a good number\n"
 		"  --key-file FILE         opens the volume; created where it does not exist\n"
 		"  --passphrase-file FILE  words instead\n"
 		"  --key-command COMMAND   what it prints is the key (a vault, a KMS client)\n"

@@ -73,7 +73,8 @@ static int find_config(const struct mount_options *o, const struct text_list *wo
 
 	if (words->n > 2) {
 		ui_error(
-			"this version mounts no bare buckets; the stores of one volume are joined by commas");
+			"this version mounts no bare buckets; "
+			"the stores of one volume are joined by commas");
 		return -EINVAL;
 	}
 	r = config_find(o->source, o->config, ret, err, sizeof(err));
@@ -94,8 +95,8 @@ static void raise_limits(void)
 }
 
 /*
- * Pieces of a megabyte come and go by the thousand: from fresh mappings each time, the kernel would clear every
- * page of them first, a fifth of a cold read's work.
+ * Pieces of a megabyte come and go by the thousand: from fresh mappings each time, the kernel would
+ * clear every page of them first, a fifth of a cold read's work.
  */
 static void keep_memory(void)
 {
@@ -191,7 +192,8 @@ static int wait_ready(int fd)
 	ui_error(
 		"%s",
 		n ? said :
-		    "the daemon died before the mount answered; see its log (journalctl -t mangrove)");
+		    "the daemon died before the mount answered; "
+		    "see its log (journalctl -t mangrove)");
 	return EXIT_FAILED;
 }
 
@@ -338,12 +340,16 @@ const struct command cmd_mount = {
 	.summary = "mount a volume",
 	.help = "VOLUME is a name, a configuration file, or store URLs joined by commas.\n"
 		"\n"
-		"  -o OPTIONS     ro, allow_other, strict, names=committed, freshness=1s, deadline=60s,\n"
-		"                 cache_dir=, cache_size=, memory=, listen=ADDR:PORT|none, max_read_ahead=,\n"
-		"                 uid=, gid=, umask=, acl, subdir=, config=, key_file=, passphrase_file=,\n"
+		"  -o OPTIONS     ro, allow_other, strict, names=committed, freshness=1s, "
+		"deadline=60s,\n"
+		"                 cache_dir=, cache_size=, memory=, listen=ADDR:PORT|none, "
+		"max_read_ahead=,\n"
+		"                 uid=, gid=, umask=, acl, subdir=, config=, key_file=, "
+		"passphrase_file=,\n"
 		"                 key_command=, and what mount(8) and fstab pass along\n"
 		"  -f             stay in the foreground, log to stderr\n"
-		"  --config FILE, --log-level error|warn|info|debug, --log-file FILE (else syslog)\n"
+		"  --config FILE, --log-level error|warn|info|debug, "
+		"--log-file FILE (else syslog)\n"
 		"  --recovery-key FILE   open it with the recovery key that format printed\n"
 		"\n"
 		"Example:\n"

@@ -48,7 +48,8 @@ const struct command cmd_sync = {
 	.name = "sync",
 	.usage = "[DIR] [--all] [--timeout 600s]",
 	.summary = "wait until everything written so far is safe",
-	.help = "  --all      at every store, not only at the acknowledged number (exit 3: copies are missing)\n"
+	.help = "  --all      at every store, not only at the acknowledged number (exit 3: copies "
+		"are missing)\n"
 		"\n"
 		"Example:\n"
 		"  mangrove sync /mnt/demo\n",

@@ -101,7 +101,8 @@ static void print_rest(const struct ctl_mount *m)
 	printf("cache    %s of %s in %s\n", used, limit, text(cache, "dir"));
 	printf("pending  %s not uploaded, %s on their way\n", dirty, staged);
 	if (lost > 0 || corrupt > 0)
-		printf("errors   %.0f operations lost, %.0f corrupt frames found, %.0f chunks repaired\n",
+		printf("errors   %.0f operations lost, %.0f corrupt frames found, "
+		       "%.0f chunks repaired\n",
 		       lost, corrupt, real(counters, "repaired_chunks"));
 }
 
@@ -256,7 +257,8 @@ const struct command cmd_status = {
 	.name = "status",
 	.usage = "[DIR|VOLUME] [--json] [--wait [--timeout 60s]] [--watch]",
 	.summary = "show where every replica stands",
-	.help = "Without an argument: all mounts of this machine. Exit 3 while a store is down or a copy\n"
+	.help = "Without an argument: all mounts of this machine. Exit 3 while a store is down or "
+		"a copy\n"
 		"is missing.\n"
 		"\n"
 		"  --json     one mount: an object; several: an array of them\n"

@@ -30,7 +30,8 @@ static void tell_pending(const struct ctl_mount *m, const char *dir)
 	size_format(number(m, "pending", "dirty_bytes"), dirty);
 	size_format(number(m, "pending", "staged_bytes"), staged);
 	ui_error(
-		"%s: not unmounted: %s written and not uploaded, %s on their way, %llu operations not committed; "
+		"%s: not unmounted: %s written and not uploaded, %s on their way, "
+		"%llu operations not committed; "
 		"'mangrove status %s' shows which store is missing",
 		dir, dirty, staged, (unsigned long long)number(m, "journal", "pending_operations"),
 		dir);

@@ -9,7 +9,8 @@ struct command {
 	const char *usage;   /* behind "mangrove NAME " */
 	const char *summary; /* one line, for the list */
 	const char *help;    /* options and an example */
-	int (*run)(const struct command *c, int argc, char **argv); /* without the name; answers an exit status */
+	/* without the name; answers an exit status */
+	int (*run)(const struct command *c, int argc, char **argv);
 };
 extern const struct command cmd_format, cmd_mount, cmd_umount, cmd_status, cmd_sync, cmd_where,
 	cmd_drill, cmd_doctor, cmd_log, cmd_config, cmd_version;

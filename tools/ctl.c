@@ -81,7 +81,8 @@ int ctl_request(const char *socket, const char *method, const char *target, unsi
 		return fd;
 	r = buf_addf(
 		&req,
-		"%s %s HTTP/1.1\r\nHost: mangrove\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+		"%s %s HTTP/1.1\r\nHost: mangrove\r\nContent-Length: 0\r\n"
+		"Connection: close\r\n\r\n",
 		method, target);
 	if (!r)
 		r = send_all(fd, buf_span(&req));
