@@ -46,9 +46,13 @@ static int done(struct target *t, int result, struct store_call *c)
 	return result;
 }
 
-int put_blob(struct target *t, const char *name, struct blob *body, enum put_cond cond, const char *match)
+int put_blob(struct target *t, const char *name, struct blob *body, enum put_cond cond,
+	     const char *match)
 {
-	const struct put_req r = { .name = span_str(name), .body = body, .cond = cond, .if_match = match,
+	const struct put_req r = { .name = span_str(name),
+				   .body = body,
+				   .cond = cond,
+				   .if_match = match,
 				   .deadline_ns = in_ms(LONG_MS) };
 	struct store_call *c = NULL;
 	int result = store_put_wait(t->store, &r, &c);
@@ -56,7 +60,8 @@ int put_blob(struct target *t, const char *name, struct blob *body, enum put_con
 	return done(t, result, c);
 }
 
-int put_seed(struct target *t, const char *name, unsigned seed, size_t len, enum put_cond cond, const char *match)
+int put_seed(struct target *t, const char *name, unsigned seed, size_t len, enum put_cond cond,
+	     const char *match)
 {
 	_cleanup_(blob_unrefp) struct blob *body = pattern(seed, len);
 
@@ -78,8 +83,11 @@ int get(struct target *t, const char *name)
 
 int get_range(struct target *t, const char *name, uint64_t offset, uint64_t length)
 {
-	return get_req(t, &(struct get_req){ .name = span_str(name), .offset = offset, .length = length,
-					     .limit = 16 * MiB, .deadline_ns = in_ms(LONG_MS) });
+	return get_req(t, &(struct get_req){ .name = span_str(name),
+					     .offset = offset,
+					     .length = length,
+					     .limit = 16 * MiB,
+					     .deadline_ns = in_ms(LONG_MS) });
 }
 
 int head(struct target *t, const char *name)
@@ -93,7 +101,9 @@ int head(struct target *t, const char *name)
 
 int remove_it(struct target *t, const char *name, const char *match)
 {
-	const struct remove_req r = { .name = span_str(name), .if_match = match, .deadline_ns = in_ms(LONG_MS) };
+	const struct remove_req r = { .name = span_str(name),
+				      .if_match = match,
+				      .deadline_ns = in_ms(LONG_MS) };
 	struct store_call *c = NULL;
 	int result = store_remove_wait(t->store, &r, &c);
 
@@ -115,8 +125,8 @@ void want_at(struct target *t, int result, int wanted, const char *what, const c
 {
 	if (result == wanted)
 		return;
-	print_error("%s: wanted %s, got %s: %s\n", what, store_condition_name(wanted), store_condition_name(result),
-		    t->last ? t->last->detail : "");
+	print_error("%s: wanted %s, got %s: %s\n", what, store_condition_name(wanted),
+		    store_condition_name(result), t->last ? t->last->detail : "");
 	_fail(file, line);
 }
 
@@ -166,9 +176,11 @@ static unsigned features_of(char *names)
 		const char *name;
 		enum feature feature;
 	} known[] = {
-		{ "match-on-remove", MATCH_ON_REMOVE }, { "match-sees-missing", MATCH_SEES_MISSING },
+		{ "match-on-remove", MATCH_ON_REMOVE },
+		{ "match-sees-missing", MATCH_SEES_MISSING },
 		{ "credentials", CREDENTIALS }, { "clock", CLOCK },
-		{ "missing-on-remove", MISSING_ON_REMOVE }, { "prefixes-in-pages", PREFIXES_IN_PAGES },
+		{ "missing-on-remove", MISSING_ON_REMOVE },
+		{ "prefixes-in-pages", PREFIXES_IN_PAGES },
 	};
 	unsigned features = 0;
 
@@ -189,9 +201,12 @@ static unsigned features_of(char *names)
 static void read_options(struct target *t, int argc, char **argv)
 {
 	static const struct option known[] = {
-		{ "lacks", required_argument, NULL, 'l' },   { "absent", required_argument, NULL, 'a' },
-		{ "wrong", required_argument, NULL, 'w' },   { "control", required_argument, NULL, 'c' },
-		{ "server", required_argument, NULL, 's' },  { "only", required_argument, NULL, 'o' },
+		{ "lacks", required_argument, NULL, 'l' },
+		{ "absent", required_argument, NULL, 'a' },
+		{ "wrong", required_argument, NULL, 'w' },
+		{ "control", required_argument, NULL, 'c' },
+		{ "server", required_argument, NULL, 's' },
+		{ "only", required_argument, NULL, 'o' },
 		{},
 	};
 

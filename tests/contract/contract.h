@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * What a `struct store` is (backends/store.h), as checks that every implementation passes: in memory, a folder,
- * three dialects, servers of other people.
+ * What a `struct store` is (backends/store.h), as checks that every implementation passes: in
+ * memory, a folder, three dialects, servers of other people.
  *
- * (T1) A server's known deviation is a named feature that the target lacks. The check then demands the deviation: a
- *      server that has learnt better makes the check fail, and the list shorter.
- * (T2) Every check uses names below its own prefix, on a store that was empty before the program started.
+ * (T1) A server's known deviation is a named feature that the target lacks. The check then demands
+ *      the deviation: a server that has learnt better makes the check fail, and the list shorter.
+ * (T2) Every check uses names below its own prefix, on a store that was empty before the program
+ *      started.
  */
 #include "backends/store.h"
 #include "tests/lib/cm.h"
@@ -16,7 +17,8 @@
 
 enum feature {
 	MATCH_ON_REMOVE = 1 << 0,     /* a removal with if_match is judged */
-	MATCH_SEES_MISSING = 1 << 1,  /* a get with if_match tells a missing object from a changed one */
+	/* a get with if_match tells a missing object from a changed one */
+	MATCH_SEES_MISSING = 1 << 1,
 	CREDENTIALS = 1 << 2,         /* wrong ones are refused */
 	CLOCK = 1 << 3,               /* the server's clock is that of this machine */
 	MISSING_ON_REMOVE = 1 << 4,   /* a removal with if_match of what is not there is refused */
@@ -30,7 +32,8 @@ struct target {
 	enum dialect dialect;    /* by the URL's scheme */
 	const char *absent_url;  /* a bucket that does not exist */
 	const char *wrong_file;  /* credentials that are wrong, or NULL */
-	const char *control;     /* origin of the stand-in server's own side, or NULL: another server */
+	/* origin of the stand-in server's own side, or NULL: another server */
+	const char *control;
 	pid_t server;            /* 0: none */
 
 	struct store *store;
@@ -52,11 +55,13 @@ struct blob *pattern(unsigned seed, size_t len);
 struct store *target_open(const struct target *t, const char *url, const char *credentials);
 
 /*
- * One operation each, waited for; they answer the result and leave the call in t->last. `of_put` shares no body: a
- * pattern of `seed` and `len` is written.
+ * One operation each, waited for; they answer the result and leave the call in t->last. `of_put`
+ * shares no body: a pattern of `seed` and `len` is written.
  */
-int put_blob(struct target *t, const char *name, struct blob *body, enum put_cond cond, const char *match);
-int put_seed(struct target *t, const char *name, unsigned seed, size_t len, enum put_cond cond, const char *match);
+int put_blob(struct target *t, const char *name, struct blob *body, enum put_cond cond,
+	     const char *match);
+int put_seed(struct target *t, const char *name, unsigned seed, size_t len, enum put_cond cond,
+	     const char *match);
 int get_req(struct target *t, const struct get_req *r);
 int get(struct target *t, const char *name);
 int get_range(struct target *t, const char *name, uint64_t offset, uint64_t length);
@@ -65,7 +70,8 @@ int remove_it(struct target *t, const char *name, const char *match);
 int list_req(struct target *t, const struct list_req *r);
 
 /* The result of an operation on t, with the operation's own words when it is another one. */
-void want_at(struct target *t, int result, int wanted, const char *what, const char *file, int line);
+void want_at(struct target *t, int result, int wanted, const char *what, const char *file,
+	     int line);
 #define want(t, operation, wanted) want_at(t, operation, wanted, #operation, __FILE__, __LINE__)
 /* The object is there and holds this pattern. */
 void want_content(struct target *t, const char *name, unsigned seed, size_t len);

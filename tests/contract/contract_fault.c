@@ -2,8 +2,9 @@
 /*
  * The stand-in server misbehaves as it is told: what does a caller learn, and what is stored?
  *
- * Bits that flip in an answer's body are delivered by all dialects (the bodies are sealed, and their seals are checked above);
- * a body that was damaged on its way to the server is refused there (contract_write.c).
+ * Bits that flip in an answer's body are delivered by all dialects (the bodies are sealed, and
+ * their seals are checked above); a body that was damaged on its way to the server is refused there
+ * (contract_write.c).
  */
 #include "tests/contract/contract.h"
 
@@ -60,7 +61,10 @@ static int put_new(struct target *t, const char *name)
 	return put_seed(t, name, 1, 500, PUT_IF_ABSENT, NULL);
 }
 
-/* The put ended without a clear answer; asking again tells whose object is there (ours, in any case). */
+/*
+ * The put ended without a clear answer; asking again tells whose object is there (ours, in any
+ * case).
+ */
 static void settle(struct target *t, const char *name, int wanted)
 {
 	want(t, put_new(t, name), wanted);
@@ -108,10 +112,16 @@ static void fault_stall(void **state)
 
 	want(t, put_new(t, "stall/a"), 0);
 	fault(t, "{\"fault\":\"stall\",\"op\":\"any\",\"count\":0}");
-	want(t, get_req(t, &(struct get_req){ .name = span_str("stall/a"), .limit = 500, .deadline_ns = in_ms(300) }),
+	want(t,
+	     get_req(t, &(struct get_req){ .name = span_str("stall/a"),
+					   .limit = 500,
+					   .deadline_ns = in_ms(300) }),
 	     -ETIMEDOUT);
-	assert_int_equal(store_put_wait(t->store, &(struct put_req){ .name = span_str("stall/b"), .body = body,
-								     .deadline_ns = in_ms(300) }, &c),
+	assert_int_equal(store_put_wait(t->store,
+					&(struct put_req){ .name = span_str("stall/b"),
+							   .body = body,
+							   .deadline_ns = in_ms(300) },
+					&c),
 			 STORE_UNKNOWN);
 	store_call_unref(c);
 	heal(state);
@@ -152,7 +162,10 @@ static void fault_wrong_length(void **state)
 	want_content(t, "length/a", 1, 500);
 }
 
-/* 429 proves that nothing happened. 503 does when the provider has a code that says so; Google has none. */
+/*
+ * 429 proves that nothing happened. 503 does when the provider has a code that says so; Google has
+ * none.
+ */
 static void fault_throttled(void **state)
 {
 	struct target *t = *state;
@@ -168,7 +181,8 @@ static void fault_throttled(void **state)
 	assert_int_equal(t->last->retry_after_ms, 2000);
 	want(t, put_new(t, "busy/a"), 0);
 	for (int status = 429; status <= 503; status += 503 - 429) {
-		fault(t, "{\"fault\":\"status\",\"op\":\"get\",\"status\":%d,\"retry_after\":3}", status);
+		fault(t, "{\"fault\":\"status\",\"op\":\"get\",\"status\":%d,\"retry_after\":3}",
+		      status);
 		want(t, get(t, "busy/a"), -EAGAIN);
 		assert_int_equal(t->last->retry_after_ms, 3000);
 	}
@@ -192,7 +206,10 @@ static void fault_server_errors(void **state)
 	want(t, head(t, "error/b"), -EAGAIN);
 }
 
-/* "Done", and then the words of an error. A get's are taken for contents only if a version came with them. */
+/*
+ * "Done", and then the words of an error. A get's are taken for contents only if a version came
+ * with them.
+ */
 static void fault_error_with_200(void **state)
 {
 	struct target *t = *state;
@@ -217,8 +234,10 @@ static void fault_delayed(void **state)
 
 	fault(t, "{\"fault\":\"delay_apply\",\"op\":\"put\",\"ms\":900}");
 	assert_int_equal(store_put_wait(t->store,
-					&(struct put_req){ .name = span_str("delay/a"), .body = body,
-							   .cond = PUT_IF_ABSENT, .deadline_ns = in_ms(200) },
+					&(struct put_req){ .name = span_str("delay/a"),
+							   .body = body,
+							   .cond = PUT_IF_ABSENT,
+							   .deadline_ns = in_ms(200) },
 					&c),
 			 STORE_UNKNOWN);
 	store_call_unref(c);
@@ -236,8 +255,10 @@ static void fault_delayed_and_found(void **state)
 
 	fault(t, "{\"fault\":\"delay_apply\",\"op\":\"put\",\"ms\":600}");
 	assert_int_equal(store_put_wait(t->store,
-					&(struct put_req){ .name = span_str("delay/b"), .body = body,
-							   .cond = PUT_IF_ABSENT, .deadline_ns = in_ms(200) },
+					&(struct put_req){ .name = span_str("delay/b"),
+							   .body = body,
+							   .cond = PUT_IF_ABSENT,
+							   .deadline_ns = in_ms(200) },
 					&c),
 			 STORE_UNKNOWN);
 	store_call_unref(c);
@@ -251,7 +272,8 @@ static void fault_twice(void **state)
 	struct target *t = *state;
 
 	fault(t, "{\"fault\":\"twice\",\"op\":\"put\"}");
-	want(t, put_new(t, "twice/a"), STORE_EXISTS); /* by itself: an answer that one's own bytes explain */
+	/* by itself: an answer that one's own bytes explain */
+	want(t, put_new(t, "twice/a"), STORE_EXISTS);
 	want_content(t, "twice/a", 1, 500);
 	fault(t, "{\"fault\":\"twice\",\"op\":\"delete\"}");
 	want(t, remove_it(t, "twice/a", NULL), 0);
@@ -277,7 +299,8 @@ static void fault_bit_flips(void **state)
 	want(t, get(t, "flip/a"), 0);
 	assert_int_equal(bits_apart(buf_span(&t->last->body), blob_span(body)), 1);
 	want(t, get_range(t, "flip/a", 50, 50), 0);
-	assert_int_equal(bits_apart(buf_span(&t->last->body), span_sub(blob_span(body), 50, 50)), 1);
+	assert_int_equal(bits_apart(buf_span(&t->last->body), span_sub(blob_span(body), 50, 50)),
+			 1);
 	want_content(t, "flip/a", 1, 500);
 }
 
@@ -302,10 +325,14 @@ static void fault_expired_token(void **state)
 	int status = t->dialect == DIALECT_S3 ? 400 : 401;
 	uint64_t before = count(t, "put");
 
-	fault(t, "{\"fault\":\"status\",\"op\":\"put\",\"status\":%d,\"code\":\"ExpiredToken\"}", status);
+	fault(t, "{\"fault\":\"status\",\"op\":\"put\",\"status\":%d,\"code\":\"ExpiredToken\"}",
+	      status);
 	want(t, put_new(t, "token/a"), 0);
 	assert_int_equal(count(t, "put"), before + 2);
-	fault(t, "{\"fault\":\"status\",\"op\":\"put\",\"status\":%d,\"code\":\"ExpiredToken\",\"count\":0}", status);
+	fault(t,
+	      "{\"fault\":\"status\",\"op\":\"put\",\"status\":%d,\"code\":\"ExpiredToken\","
+	      "\"count\":0}",
+	      status);
 	want(t, put_new(t, "token/b"), -EACCES); /* once only */
 	assert_int_equal(count(t, "put"), before + 4);
 	assert_true(t->last->executed_not);
@@ -325,7 +352,9 @@ static void fault_probe_cannot_tell(void **state)
 {
 	struct target *t = *state;
 
-	fault(t, "{\"fault\":\"status\",\"op\":\"head\",\"status\":404,\"code\":\"Strange\",\"count\":2}");
+	fault(t,
+	      "{\"fault\":\"status\",\"op\":\"head\",\"status\":404,\"code\":\"Strange\","
+	      "\"count\":2}");
 	want(t, head(t, "strange/a"), t->dialect == DIALECT_AZURE ? -EIO : STORE_MISSING);
 }
 

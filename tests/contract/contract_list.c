@@ -6,7 +6,8 @@
 
 /* In the order of bytes. "b0" after "b/2": a directory's order of names would say otherwise. */
 static const char *const tree[] = {
-	"tree/a", "tree/b/1", "tree/b/2", "tree/b0", "tree/c/x/1", "tree/c/x/2", "tree/d", "tree/z z",
+	"tree/a", "tree/b/1", "tree/b/2", "tree/b0", "tree/c/x/1", "tree/c/x/2", "tree/d",
+	"tree/z z",
 	"tree/\xc3\xbc",
 };
 
@@ -45,13 +46,15 @@ static void add_page(struct target *t, const struct list_req *r, struct names *a
 	const struct store_call *c = t->last;
 
 	if (r->max)
-		assert_true(c->n_entries - (lacks(t, PREFIXES_IN_PAGES) ? count_prefixes(c) : 0) <= r->max);
+		assert_true(c->n_entries - (lacks(t, PREFIXES_IN_PAGES) ? count_prefixes(c) : 0) <=
+			    r->max);
 	all->name = reallocarray(all->name, all->n + c->n_entries + 1, sizeof(char *));
 	assert_non_null(all->name);
 	for (size_t i = 0; i < c->n_entries; i++) {
 		const struct list_entry *e = &c->entries[i];
 
-		assert_int_equal(e->is_prefix, r->delimiter && e->name[strlen(e->name) - 1] == r->delimiter);
+		assert_int_equal(e->is_prefix,
+				 r->delimiter && e->name[strlen(e->name) - 1] == r->delimiter);
 		all->name[all->n++] = strdup(e->name);
 	}
 	all->pages++;
@@ -81,7 +84,8 @@ static void expect_list(struct target *t, struct list_req r, const char *const *
 	_cleanup_(names_release) struct names all = {};
 
 	read_all(t, r, &all);
-	if (lacks(t, PREFIXES_IN_PAGES) && r.delimiter && r.max) /* then they come with the first page, whatever their place */
+	/* then they come with the first page, whatever their place */
+	if (lacks(t, PREFIXES_IN_PAGES) && r.delimiter && r.max)
 		qsort(all.name, all.n, sizeof(char *), by_bytes);
 	for (size_t i = 0; i < all.n && i < n; i++)
 		assert_string_equal(all.name[i], wanted[i]);
@@ -95,7 +99,8 @@ static void list_prefix(void **state)
 	plant(t);
 	expect_list(t, (struct list_req){ .prefix = span_str("tree/") }, tree, ARRAY_SIZE(tree));
 	expect_list(t, (struct list_req){ .prefix = span_str("tree/b/") }, tree + 1, 2);
-	expect_list(t, (struct list_req){ .prefix = span_str("tree/b") }, tree + 1, 3); /* not only at slashes */
+	/* not only at slashes */
+	expect_list(t, (struct list_req){ .prefix = span_str("tree/b") }, tree + 1, 3);
 	expect_list(t, (struct list_req){ .prefix = span_str("tree/d") }, tree + 6, 1);
 	expect_list(t, (struct list_req){ .prefix = span_str("tree/none") }, NULL, 0);
 }
@@ -193,11 +198,13 @@ static void put_many(struct target *t)
 	for (unsigned from = 0; from < MANY; from += AT_ONCE) {
 		for (unsigned i = 0; i < AT_ONCE; i++) {
 			many_name(from + i, name);
-			assert_int_equal(store_put(t->store,
-						   &(struct put_req){ .name = span_str(name), .body = body,
-								      .deadline_ns = in_ms(LONG_MS) },
-						   &calls[i]),
-					 0);
+			assert_int_equal(
+				store_put(t->store,
+					  &(struct put_req){ .name = span_str(name),
+							     .body = body,
+							     .deadline_ns = in_ms(LONG_MS) },
+					  &calls[i]),
+				0);
 		}
 		for (unsigned i = 0; i < AT_ONCE; i++) {
 			assert_int_equal(call_wait(&calls[i]->call, in_ms(LONG_MS)), 0);

@@ -16,8 +16,11 @@ struct racer {
 	int result;
 };
 
-/* Each writes another body to one name, at once. Answers the winner, of whom there is exactly one. */
-static unsigned race(struct target *t, const char *name, size_t len, enum put_cond cond, const char *match)
+/*
+ * Each writes another body to one name, at once. Answers the winner, of whom there is exactly one.
+ */
+static unsigned race(struct target *t, const char *name, size_t len, enum put_cond cond,
+		     const char *match)
 {
 	struct racer all[RACERS];
 	unsigned won = 0, winner = 0;
@@ -26,8 +29,11 @@ static unsigned race(struct target *t, const char *name, size_t len, enum put_co
 		all[i].body = pattern(i, len);
 	for (unsigned i = 0; i < RACERS; i++)
 		assert_int_equal(store_put(t->store,
-					   &(struct put_req){ .name = span_str(name), .body = all[i].body, .cond = cond,
-							      .if_match = match, .deadline_ns = in_ms(LONG_MS) },
+					   &(struct put_req){ .name = span_str(name),
+							      .body = all[i].body,
+							      .cond = cond,
+							      .if_match = match,
+							      .deadline_ns = in_ms(LONG_MS) },
 					   &all[i].call),
 				 0);
 	for (unsigned i = 0; i < RACERS; i++) {
@@ -35,8 +41,10 @@ static unsigned race(struct target *t, const char *name, size_t len, enum put_co
 		if (all[i].result == 0) {
 			won++;
 			winner = i;
-		} else if (all[i].result != (cond == PUT_IF_ABSENT ? STORE_EXISTS : STORE_CHANGED)) {
-			print_error("racer %u: %s: %s\n", i, store_condition_name(all[i].result), all[i].call->detail);
+		} else if (all[i].result !=
+			   (cond == PUT_IF_ABSENT ? STORE_EXISTS : STORE_CHANGED)) {
+			print_error("racer %u: %s: %s\n", i, store_condition_name(all[i].result),
+				    all[i].call->detail);
 			won += 100;
 		}
 	}
@@ -83,14 +91,17 @@ static void read_at_once(void **state)
 	want(t, put_blob(t, "atonce/a", body, PUT_IF_ABSENT, NULL), 0);
 	for (unsigned i = 0; i < RACERS; i++)
 		assert_int_equal(store_get(t->store,
-					   &(struct get_req){ .name = span_str("atonce/a"), .offset = i * 1000,
-							      .length = 512 * KiB, .limit = MiB,
+					   &(struct get_req){ .name = span_str("atonce/a"),
+							      .offset = i * 1000,
+							      .length = 512 * KiB,
+							      .limit = MiB,
 							      .deadline_ns = in_ms(LONG_MS) },
 					   &calls[i]),
 				 0);
 	for (unsigned i = 0; i < RACERS; i++) {
 		assert_int_equal(call_wait(&calls[i]->call, in_ms(LONG_MS)), 0);
-		assert_true(span_equal(buf_span(&calls[i]->body), span_sub(blob_span(body), i * 1000, 512 * KiB)));
+		assert_true(span_equal(buf_span(&calls[i]->body),
+				       span_sub(blob_span(body), i * 1000, 512 * KiB)));
 		store_call_unref(calls[i]);
 	}
 }
@@ -123,7 +134,8 @@ static void cancel_ends_once(void **state)
 
 		event_init(&e.event);
 		assert_int_equal(store_get_then(t->store,
-						&(struct get_req){ .name = span_str("cancel/a"), .limit = 4 * MiB,
+						&(struct get_req){ .name = span_str("cancel/a"),
+								   .limit = 4 * MiB,
 								   .deadline_ns = in_ms(LONG_MS) },
 						note_end, &e, &c),
 				 0);
@@ -148,7 +160,9 @@ static void cancelled_put(void **state)
 
 	for (unsigned i = 0; i < 10; i++) {
 		_cleanup_(store_call_unrefp) struct store_call *c = NULL;
-		struct put_req r = { .body = body, .cond = PUT_IF_ABSENT, .deadline_ns = in_ms(LONG_MS) };
+		struct put_req r = { .body = body,
+				     .cond = PUT_IF_ABSENT,
+				     .deadline_ns = in_ms(LONG_MS) };
 		int result;
 
 		snprintf(name, sizeof(name), "cancel/put%u", i);
@@ -157,7 +171,8 @@ static void cancelled_put(void **state)
 		sleep_for(i * 500 * NS_PER_US);
 		call_cancel(&c->call);
 		result = call_wait(&c->call, in_ms(LONG_MS));
-		assert_true(result == 0 || result == STORE_UNKNOWN || (result == -ECANCELED && c->executed_not));
+		assert_true(result == 0 || result == STORE_UNKNOWN ||
+			    (result == -ECANCELED && c->executed_not));
 		if (result == 0) {
 			want(t, put_blob(t, name, body, PUT_IF_ABSENT, NULL), STORE_EXISTS);
 		} else {
@@ -175,7 +190,9 @@ static struct store_call *start_get(struct target *t, const char *name, uint64_t
 	struct store_call *c = NULL;
 
 	assert_int_equal(store_get(t->store,
-				   &(struct get_req){ .name = span_str(name), .limit = 100, .deadline_ns = deadline_ns },
+				   &(struct get_req){ .name = span_str(name),
+						      .limit = 100,
+						      .deadline_ns = deadline_ns },
 				   &c),
 			 0);
 	return c;
@@ -189,15 +206,20 @@ static void want_end(struct store_call *c, int wanted)
 	if (result != wanted)
 		print_error("wanted %s, got %s after %llu ms: %s\n", store_condition_name(wanted),
 			    store_condition_name(result),
-			    (unsigned long long)((c->call.finished_ns - c->call.started_ns) / NS_PER_MS), c->detail);
+			    (unsigned long long)((c->call.finished_ns - c->call.started_ns) /
+						 NS_PER_MS),
+			    c->detail);
 	assert_int_equal(result, wanted);
 }
 
 static void ask_frozen(struct target *t, struct blob *body, int *ret_put)
 {
 	_cleanup_(store_call_unrefp) struct store_call *put = NULL;
-	struct store_call *timed = start_get(t, "frozen/a", in_ms(400)), *cancelled = start_get(t, "frozen/a", in_ms(60000));
-	const struct put_req r = { .name = span_str("frozen/new"), .body = body, .cond = PUT_IF_ABSENT,
+	struct store_call *timed = start_get(t, "frozen/a", in_ms(400)),
+			  *cancelled = start_get(t, "frozen/a", in_ms(60000));
+	const struct put_req r = { .name = span_str("frozen/new"),
+				   .body = body,
+				   .cond = PUT_IF_ABSENT,
 				   .deadline_ns = in_ms(400) };
 
 	assert_int_equal(store_put(t->store, &r, &put), 0);

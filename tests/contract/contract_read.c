@@ -16,9 +16,12 @@ static void missing(void **state)
 static void missing_with_small_limit(void **state)
 {
 	struct target *t = *state;
-	struct get_req r = { .name = span_str("missing/small"), .limit = 0, .deadline_ns = in_ms(LONG_MS) };
+	struct get_req r = { .name = span_str("missing/small"),
+			     .limit = 0,
+			     .deadline_ns = in_ms(LONG_MS) };
 
-	want(t, put_seed(t, "missing/there", 1, 10, PUT_ALWAYS, NULL), 0); /* a listing has something to say */
+	/* a listing has something to say */
+	want(t, put_seed(t, "missing/there", 1, 10, PUT_ALWAYS, NULL), 0);
 	want(t, get_req(t, &r), STORE_MISSING);
 	r.limit = 1;
 	r.length = 1;
@@ -32,7 +35,8 @@ struct range_case {
 	uint64_t got;
 };
 
-static void read_ranges(struct target *t, const char *name, size_t size, const struct range_case *cases, size_t n)
+static void read_ranges(struct target *t, const char *name, size_t size,
+			const struct range_case *cases, size_t n)
 {
 	_cleanup_(blob_unrefp) struct blob *body = pattern(5, size);
 
@@ -56,7 +60,8 @@ static void ranges(void **state)
 		{ 0, 0, 0, 1000 },   { 0, 1, 0, 1 },	  { 0, 1000, 0, 1000 }, { 10, 20, 0, 20 },
 		{ 999, 1, 0, 1 },    { 500, 0, 0, 500 },  { 999, 0, 0, 1 },	/* inside */
 		{ 990, 100, 0, 10 }, { 0, 5000, 0, 1000 },			/* over the end */
-		{ 1000, 1, STORE_RANGE, 0 }, { 1000, 0, STORE_RANGE, 0 }, { 5000, 10, STORE_RANGE, 0 },
+		{ 1000, 1, STORE_RANGE, 0 }, { 1000, 0, STORE_RANGE, 0 },
+		{ 5000, 10, STORE_RANGE, 0 },
 	};
 
 	read_ranges(*state, "range/a", 1000, cases, ARRAY_SIZE(cases));
@@ -65,7 +70,8 @@ static void ranges(void **state)
 static void ranges_of_nothing(void **state)
 {
 	static const struct range_case cases[] = {
-		{ 0, 0, 0, 0 }, { 0, 10, STORE_RANGE, 0 }, { 1, 0, STORE_RANGE, 0 }, { 5, 5, STORE_RANGE, 0 },
+		{ 0, 0, 0, 0 }, { 0, 10, STORE_RANGE, 0 }, { 1, 0, STORE_RANGE, 0 },
+		{ 5, 5, STORE_RANGE, 0 },
 	};
 
 	read_ranges(*state, "range/empty", 0, cases, ARRAY_SIZE(cases));
@@ -86,7 +92,9 @@ static void ranges_of_a_chunk(void **state)
 static void limits(void **state)
 {
 	struct target *t = *state;
-	struct get_req r = { .name = span_str("limit/a"), .limit = 1000, .deadline_ns = in_ms(LONG_MS) };
+	struct get_req r = { .name = span_str("limit/a"),
+			     .limit = 1000,
+			     .deadline_ns = in_ms(LONG_MS) };
 
 	want(t, put_seed(t, "limit/a", 1, 1000, PUT_IF_ABSENT, NULL), 0);
 	want(t, get_req(t, &r), 0);
@@ -105,7 +113,10 @@ static void get_if_match(void **state)
 {
 	struct target *t = *state;
 	char first[STORE_VERSION_MAX];
-	struct get_req r = { .name = span_str("gmatch/a"), .limit = 1000, .if_match = first, .deadline_ns = in_ms(LONG_MS) };
+	struct get_req r = { .name = span_str("gmatch/a"),
+			     .limit = 1000,
+			     .if_match = first,
+			     .deadline_ns = in_ms(LONG_MS) };
 
 	want(t, put_seed(t, "gmatch/a", 1, 100, PUT_IF_ABSENT, NULL), 0);
 	memcpy(first, t->last->version, sizeof(first));

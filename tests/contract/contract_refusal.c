@@ -37,10 +37,12 @@ static void missing_bucket(void **state)
 	absent.last = NULL;
 	refuse_all(&absent, -EIO);
 	want(&absent, get(&absent, "a"), -EIO);
-	want_sentence(&absent, t->dialect == DIALECT_NONE ? "the store's folder does not exist" : "create the ");
+	want_sentence(&absent, t->dialect == DIALECT_NONE ? "the store's folder does not exist"
+							  : "create the ");
 	assert_int_equal(store_probe(absent.store, in_ms(LONG_MS), &skew, err, sizeof(err)), -EIO);
 	assert_true(err[0]);
-	assert_int_equal(store_check_read(absent.store, in_ms(LONG_MS), &skew, err, sizeof(err)), -EIO);
+	assert_int_equal(store_check_read(absent.store, in_ms(LONG_MS), &skew, err, sizeof(err)),
+			 -EIO);
 	store_call_unref(absent.last);
 	store_free(absent.store);
 }
@@ -57,7 +59,8 @@ static void wrong_key(void **state)
 	want(&wrong, put_seed(&wrong, "a", 1, 10, PUT_ALWAYS, NULL), -EACCES);
 	assert_true(wrong.last->executed_not);
 	assert_true(wrong.last->detail[0]);
-	assert_int_equal(store_probe(wrong.store, in_ms(LONG_MS), &skew, err, sizeof(err)), -EACCES);
+	assert_int_equal(store_probe(wrong.store, in_ms(LONG_MS), &skew, err, sizeof(err)),
+			 -EACCES);
 	assert_true(err[0]);
 	store_call_unref(wrong.last);
 	store_free(wrong.store);

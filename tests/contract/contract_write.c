@@ -102,7 +102,9 @@ static void remove_if_match(void **state)
 
 static void sizes(void **state)
 {
-	static const size_t lens[] = { 0, 1, 4096, 64 * KiB, 64 * KiB + 1, MiB, 8 * MiB, 8 * MiB + 4321 };
+	static const size_t lens[] = {
+		0, 1, 4096, 64 * KiB, 64 * KiB + 1, MiB, 8 * MiB, 8 * MiB + 4321,
+	};
 	struct target *t = *state;
 	char name[32];
 
@@ -138,15 +140,18 @@ static void names(void **state)
 		"volume.0",
 		"probe/00112233445566778899aabbccddeeff",
 		/* and as it does not */
-		"n/with blank", "n/plus+plus", "n/per%cent", "n/%2F%20", "n/tilde~", "n/gr\xc3\xbc\xc3\x9f",
-		"n/\xe6\xa0\x91", "n/a&b=c", "n/a?b#c", "n/semi;colon:at@", "n/(brackets)[x]{y}", "n/quo'te\"s",
+		"n/with blank", "n/plus+plus", "n/per%cent", "n/%2F%20", "n/tilde~",
+		"n/gr\xc3\xbc\xc3\x9f",
+		"n/\xe6\xa0\x91", "n/a&b=c", "n/a?b#c", "n/semi;colon:at@", "n/(brackets)[x]{y}",
+		"n/quo'te\"s",
 		"n/<less>&amp;", "n/comma,dollar$", "n/star*bang!", "n/UPPER",
 	};
 	struct target *t = *state;
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
 		use_name(t, all[i]);
-	if (t->dialect == DIALECT_AZURE) /* takes a back slash for a slash, and no dots at the end */
+	/* takes a back slash for a slash, and no dots at the end */
+	if (t->dialect == DIALECT_AZURE)
 		return;
 	use_name(t, "n/back\\slash");
 	use_name(t, "n/..dots..");
@@ -175,10 +180,18 @@ static void impossible_requests(void **state)
 
 	memset(longer, 'x', sizeof(longer) - 1);
 	longer[sizeof(longer) - 1] = '\0';
-	assert_int_equal(store_put(t->store, &(struct put_req){ .name = SPAN_NULL, .body = body }, &c), -EINVAL);
-	assert_int_equal(store_put(t->store, &(struct put_req){ .name = span_of(nul, 3), .body = body }, &c), -EINVAL);
-	assert_int_equal(store_put(t->store, &(struct put_req){ .name = span_str(longer), .body = body }, &c), -EINVAL);
-	assert_int_equal(store_get(t->store, &(struct get_req){ .name = span_str("a"), .if_match = "a\r\nb" }, &c),
+	assert_int_equal(
+		store_put(t->store, &(struct put_req){ .name = SPAN_NULL, .body = body }, &c),
+		-EINVAL);
+	assert_int_equal(
+		store_put(t->store, &(struct put_req){ .name = span_of(nul, 3), .body = body }, &c),
+		-EINVAL);
+	assert_int_equal(store_put(t->store,
+				   &(struct put_req){ .name = span_str(longer), .body = body }, &c),
+			 -EINVAL);
+	assert_int_equal(store_get(t->store,
+				   &(struct get_req){ .name = span_str("a"), .if_match = "a\r\nb" },
+				   &c),
 			 -EINVAL);
 	assert_null(c);
 }
@@ -203,7 +216,8 @@ static void dates(void **state)
 	modified = t->last->modified_s;
 	assert_true(apart(modified, t->last->date_s) < 600);
 	want(t, get(t, "date/a"), 0);
-	assert_true(!t->last->modified_s || apart(modified, t->last->modified_s) < 2); /* some round, some do not say */
+	/* some round, some do not say */
+	assert_true(!t->last->modified_s || apart(modified, t->last->modified_s) < 2);
 	want(t, get(t, "date/none"), STORE_MISSING);
 	assert_int_not_equal(t->last->date_s, 0);
 }

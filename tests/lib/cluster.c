@@ -37,7 +37,9 @@ static int add_stores(struct member *m)
 		int r;
 
 		snprintf(name, sizeof(name), "store%u", i);
-		m->ways[i] = (struct member_store){ .cluster = m->cluster, .member = m->number, .store = i };
+		m->ways[i] = (struct member_store){ .cluster = m->cluster,
+						    .member = m->number,
+						    .store = i };
 		s = store_mem(m->cluster->buckets[i], name, m->cluster->plan, &m->ways[i]);
 		if (!s)
 			return -ENOMEM;
@@ -50,7 +52,9 @@ static int add_stores(struct member *m)
 
 int member_open(struct member *m, struct cluster *c, unsigned number, bool read_only)
 {
-	struct journal_options o = { .stores = (1ull << CLUSTER_STORES) - 1, .epoch = 1, .read_only = read_only };
+	struct journal_options o = { .stores = (1ull << CLUSTER_STORES) - 1,
+				     .epoch = 1,
+				     .read_only = read_only };
 	int r;
 
 	*m = (struct member){ .cluster = c, .number = number };
@@ -70,8 +74,8 @@ int member_open(struct member *m, struct cluster *c, unsigned number, bool read_
 	return journal_new(&o, &m->journal);
 }
 
-int member_mount(struct member *m, struct kv *kv, const struct commit_options *o, const struct commit_events *ev,
-		 uint64_t deadline_ns)
+int member_mount(struct member *m, struct kv *kv, const struct commit_options *o,
+		 const struct commit_events *ev, uint64_t deadline_ns)
 {
 	struct commit_options mine = *o;
 	char err[200] = "";
@@ -96,7 +100,9 @@ void member_close(struct member *m)
 
 static int format_value(struct buf *ret)
 {
-	struct volume_format f = { .level = 1, .epoch = 1, .key_epoch = 1, .name = SPAN_LITERAL("cluster") };
+	struct volume_format f = {
+		.level = 1, .epoch = 1, .key_epoch = 1, .name = SPAN_LITERAL("cluster")
+	};
 
 	memcpy(f.id, cluster_volume_id, sizeof(f.id));
 	memset(f.name_key, 0x77, sizeof(f.name_key));

@@ -159,7 +159,8 @@ static size_t entry_length(const struct mem_op *op, struct span name)
 	return cut ? (size_t)(cut - name.data) + 1 : name.len;
 }
 
-static int add_entry(struct mem_op *op, struct span name, bool is_prefix, const struct mem_object *obj)
+static int add_entry(struct mem_op *op, struct span name, bool is_prefix,
+		     const struct mem_object *obj)
 {
 	struct list_entry *e = reallocarray(op->entries, op->n_entries + 1, sizeof(*e));
 
@@ -167,7 +168,8 @@ static int add_entry(struct mem_op *op, struct span name, bool is_prefix, const 
 		return -ENOMEM;
 	op->entries = e;
 	e += op->n_entries;
-	*e = (struct list_entry){ .is_prefix = is_prefix, .name = strndup((const char *)name.data, name.len) };
+	*e = (struct list_entry){ .is_prefix = is_prefix,
+				  .name = strndup((const char *)name.data, name.len) };
 	if (!e->name)
 		return -ENOMEM;
 	if (!is_prefix) {
@@ -196,13 +198,15 @@ static int run_list(struct mem_objects *o, struct mem_op *op)
 		if (before)
 			continue;
 		entry = span_sub(e.key, 0, entry_length(op, e.key));
-		if (span_equal(entry, last) || (op->after[0] && span_compare(entry, span_str(op->after)) <= 0))
+		if (span_equal(entry, last) ||
+		    (op->after[0] && span_compare(entry, span_str(op->after)) <= 0))
 			continue;
 		if (op->n_entries == max) {
 			op->next_token = strdup(op->entries[max - 1].name);
 			return op->next_token ? 0 : -ENOMEM;
 		}
-		if (add_entry(op, entry, op->delimiter && entry.data[entry.len - 1] == (uint8_t)op->delimiter,
+		if (add_entry(op, entry,
+			      op->delimiter && entry.data[entry.len - 1] == (uint8_t)op->delimiter,
 			      object_of(e.value)))
 			return -ENOMEM;
 		last = span_str(op->entries[op->n_entries - 1].name);

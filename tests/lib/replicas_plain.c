@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The part of backends/replicas.h that the journal needs, and nothing behind it: no health, no task, no hedging. For
- * tests in which every request's fate is planned.
+ * The part of backends/replicas.h that the journal needs, and nothing behind it: no health, no
+ * task, no hedging. For tests in which every request's fate is planned.
  */
 #include "backends/replicas.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Requests wait in a heap of events, by time: an execution or an answer. The bucket's task takes them out. A request
- * lives until both are over, and its call until the request and the starter have let go.
+ * Requests wait in a heap of events, by time: an execution or an answer. The bucket's task takes
+ * them out. A request lives until both are over, and its call until the request and the starter
+ * have let go.
  */
 #include "tests/lib/store_mem.h"
 
@@ -64,7 +65,9 @@ static void push(struct mem_bucket *b, struct request *req, uint64_t at_ns, bool
 		b->heap = reallocarray(b->heap, b->cap, sizeof(*b->heap));
 		assert(b->heap);
 	}
-	b->heap[b->n++] = (struct event_entry){ .at_ns = at_ns, .order = b->order++, .answer = answer, .req = req };
+	b->heap[b->n++] = (struct event_entry){
+		.at_ns = at_ns, .order = b->order++, .answer = answer, .req = req
+	};
 	req->refs++;
 	for (; i > 0 && sooner(&b->heap[i], &b->heap[(i - 1) / 2]); i = (i - 1) / 2)
 		swap(&b->heap[i], &b->heap[(i - 1) / 2]);
@@ -384,12 +387,14 @@ size_t mem_bucket_count(struct mem_bucket *b)
 	return map_count(b->objects.map);
 }
 
-void mem_bucket_each(struct mem_bucket *b, void (*fn)(const char *name, struct span body, void *arg), void *arg)
+void mem_bucket_each(struct mem_bucket *b,
+		     void (*fn)(const char *name, struct span body, void *arg), void *arg)
 {
 	LOCK_SCOPE(&b->lock);
 	struct map_entry e;
 
-	for (bool more = map_seek(b->objects.map, SPAN_NULL, false, &e); more; more = map_seek(b->objects.map, e.key, true, &e)) {
+	for (bool more = map_seek(b->objects.map, SPAN_NULL, false, &e); more;
+	     more = map_seek(b->objects.map, e.key, true, &e)) {
 		char name[STORE_NAME_MAX + 1] = { 0 };
 		struct mem_object *obj;
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * A store in memory, with conditions exactly as backends/store.h says, and a fate for every request: when it is executed, when
- * (and whether) the answer comes, and what the answer is.
+ * A store in memory, with conditions exactly as backends/store.h says, and a fate for every
+ * request: when it is executed, when (and whether) the answer comes, and what the answer is.
  *
- * A bucket holds the objects and the one task that executes and answers; many stores (of many mounts) may stand on one
- * bucket. Waits only through base/wait.h, so that it runs in the simulator as well.
+ * A bucket holds the objects and the one task that executes and answers; many stores (of many
+ * mounts) may stand on one bucket. Waits only through base/wait.h, so that it runs in the simulator
+ * as well.
  */
 #include "backends/store.h"
 
@@ -23,7 +24,8 @@ struct mem_fate {
 	uint64_t answer_ns;   /* after the start; not before the execution, unless `early` */
 	bool lost;            /* never executed */
 	bool mute;            /* never answered: the call ends by its deadline */
-	bool early;           /* the answer may come before the execution: what is known then (a late application) */
+	/* the answer may come before the execution: what is known then (a late application) */
+	bool early;
 	int result;           /* nonzero: answered instead of the truth */
 	bool executed_not;    /* with result: it proves that nothing was executed */
 };
@@ -39,7 +41,8 @@ bool mem_bucket_remove(struct mem_bucket *b, const char *name);
 int mem_bucket_put(struct mem_bucket *b, const char *name, struct span body);
 size_t mem_bucket_count(struct mem_bucket *b);
 /* In the order of names; fn must not touch the bucket. */
-void mem_bucket_each(struct mem_bucket *b, void (*fn)(const char *name, struct span body, void *arg), void *arg);
+void mem_bucket_each(struct mem_bucket *b,
+		     void (*fn)(const char *name, struct span body, void *arg), void *arg);
 /* The bucket itself is missing: every request is refused. */
 void mem_bucket_vanish(struct mem_bucket *b, bool gone);
 /* Its clock is ahead of ours by so many seconds. */

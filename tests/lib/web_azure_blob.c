@@ -323,7 +323,8 @@ static void reply_blob(struct web_req *req, struct web_object *object)
 		return web_reply_header(req, "Content-Range", "bytes */%zu", object->len);
 	}
 	if (summed && (range != WEB_RANGE_PART || len > RANGE_SUM_MAX))
-		return fail(req, 400, "OutOfRangeInput", "A checksum is given of ranges up to 4 MB.");
+		return fail(req, 400, "OutOfRangeInput",
+			    "A checksum is given of ranges up to 4 MB.");
 	req->reply.status = range == WEB_RANGE_PART ? 206 : 200;
 	reply_version(req, object);
 	web_reply_header(req, "Content-Type", "%s",

@@ -58,7 +58,8 @@ static void put_blob(struct web_text *xml, const struct web_object *object, bool
 	web_text_puts(xml, "<Content-MD5>");
 	if (object->has_md5)
 		web_text_base64(xml, object->md5, sizeof(object->md5));
-	web_text_puts(xml, "</Content-MD5><BlobType>BlockBlob</BlobType><AccessTier>Hot</AccessTier>"
+	web_text_puts(xml,
+		      "</Content-MD5><BlobType>BlockBlob</BlobType><AccessTier>Hot</AccessTier>"
 		      "<LeaseStatus>unlocked</LeaseStatus><LeaseState>available</LeaseState>"
 		      "<ServerEncrypted>true</ServerEncrypted></Properties>");
 	if (metadata)

@@ -72,7 +72,8 @@ static json_t *op_json(const struct op_stats *op)
 		if (!op->by_status[status])
 			continue;
 		snprintf(name, sizeof(name), "%d", status);
-		json_object_set_new(by_status, name, json_integer((json_int_t)op->by_status[status]));
+		json_object_set_new(by_status, name,
+				    json_integer((json_int_t)op->by_status[status]));
 	}
 	return json_pack("{s:I, s:I, s:I, s:I, s:o}", "requests", (json_int_t)op->requests,
 			 "bytes_in", (json_int_t)op->bytes_in, "bytes_out",

@@ -409,11 +409,12 @@ void web_gcs_rewrite(struct web_req *req, const char *from_bucket, const char *f
 	}
 	struct web_object *object = web_object_copy(source, req->key);
 	if (object_store(req, object, &cond) == 0)
-		web_gcs_reply(req, json_pack("{s:s, s:b, s:o, s:o, s:o}", "kind",
-					     "storage#rewriteResponse", "done", 1,
-					     "totalBytesRewritten", json_sprintf("%zu", object->len),
-					     "objectSize", json_sprintf("%zu", object->len),
-					     "resource", web_gcs_resource(object, req->bucket)));
+		web_gcs_reply(req,
+			      json_pack("{s:s, s:b, s:o, s:o, s:o}", "kind",
+					"storage#rewriteResponse", "done", 1, "totalBytesRewritten",
+					json_sprintf("%zu", object->len), "objectSize",
+					json_sprintf("%zu", object->len), "resource",
+					web_gcs_resource(object, req->bucket)));
 	web_object_unref(object);
 	web_object_unref(source);
 }

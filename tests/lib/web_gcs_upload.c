@@ -154,7 +154,8 @@ void web_gcs_session(struct web_req *req)
 	struct chunk chunk;
 	const char *id = web_param_or_empty(req, "upload_id");
 	if (!chunk_parse(req, &chunk))
-		return web_gcs_fail(req, 400, "badRequest", "Failed to parse Content-Range header.");
+		return web_gcs_fail(req, 400, "badRequest",
+				    "Failed to parse Content-Range header.");
 	struct web_upload *upload = web_uploads_lock(req->web->uploads, id);
 	if (!upload)
 		return web_gcs_fail(req, 404, NULL, "No such upload session.");

@@ -219,7 +219,8 @@ int main(int argc, char **argv)
 {
 	/*
 	 * Bodies come and go in the same sizes: their memory is kept, of all threads in one place,
-	 * because clearing new pages is half of the cost of a PUT. 32 MiB is the most that is taken.
+	 * because clearing new pages is half of the cost of a PUT. 32 MiB is the most that is
+	 * taken.
 	 */
 	mallopt(M_ARENA_MAX, 1);
 	mallopt(M_MMAP_THRESHOLD, 32 << 20);

@@ -73,7 +73,8 @@ void web_s3_fail(struct web_req *req, int status, const char *code, const char *
 	web_reply_header(req, "Content-Type", "application/xml");
 	struct web_text *body = &req->reply.body;
 	web_text_printf(body,
-			"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>%s</Code><Message>",
+			"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+			"<Error><Code>%s</Code><Message>",
 			code ? code : usual_code(status));
 	web_text_xml(body, message);
 	web_text_puts(body, "</Message>");
@@ -215,7 +216,8 @@ static void check_headers(struct web_req *req)
 			metadata += strlen(name) - 11 + len;
 		if (!header_is_understood(name))
 			fail(req, 501, "NotImplemented",
-			     "A header you provided implies functionality that is not implemented.");
+			     "A header you provided implies functionality that is not "
+			     "implemented.");
 	}
 	if (all > HEADERS_MAX)
 		fail(req, 400, "RequestHeaderSectionTooLarge", "Your request header is too large.");

@@ -147,7 +147,8 @@ static void copy(struct web_req *req)
 		struct web_text *xml = web_s3_xml(req);
 		web_text_puts(xml, "<CopyObjectResult><LastModified>");
 		web_text_iso_date(xml, object->modified_ns);
-		web_text_printf(xml, "</LastModified><ETag>&quot;%s&quot;</ETag></CopyObjectResult>",
+		web_text_printf(xml,
+				"</LastModified><ETag>&quot;%s&quot;</ETag></CopyObjectResult>",
 				object->etag);
 	}
 	web_object_unref(object);

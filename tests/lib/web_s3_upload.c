@@ -51,7 +51,8 @@ static void start(struct web_req *req)
 	upload->model = web_s3_object_new(req);
 	web_uploads_unlock(req->web->uploads);
 	struct web_text *xml = web_s3_xml(req);
-	web_text_printf(xml, "<InitiateMultipartUploadResult><Bucket>%s</Bucket><Key>", req->bucket);
+	web_text_printf(xml, "<InitiateMultipartUploadResult><Bucket>%s</Bucket><Key>",
+			req->bucket);
 	web_text_xml(xml, req->key);
 	web_text_printf(xml, "</Key><UploadId>%s</UploadId></InitiateMultipartUploadResult>", id);
 }

@@ -57,7 +57,8 @@ static bool body_discard(struct web_req *req, size_t *at)
 {
 	char waste[16 << 10];
 	for (uint64_t left = req->length; left;) {
-		ssize_t got = input_read(req, at, waste, left < sizeof(waste) ? left : sizeof(waste));
+		ssize_t got = input_read(req, at, waste,
+					 left < sizeof(waste) ? left : sizeof(waste));
 		if (got <= 0)
 			return false;
 		left -= (uint64_t)got;

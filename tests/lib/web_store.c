@@ -39,9 +39,13 @@ struct web_store {
 struct web_blob *web_blob_new(size_t len)
 {
 	struct web_blob *blob = web_alloc(sizeof(*blob));
-	/* Fresh memory of a large body is faulted in by 2 MiB instead of 4 KiB: a third of its cost. */
+	/*
+	 * Fresh memory of a large body is faulted in by 2 MiB instead of 4 KiB: a third of its
+	 * cost.
+	 */
 	if (len >= HUGE_PAGE) {
-		blob->data = aligned_alloc(HUGE_PAGE, (len + HUGE_PAGE - 1) & ~(size_t)(HUGE_PAGE - 1));
+		blob->data = aligned_alloc(HUGE_PAGE,
+					   (len + HUGE_PAGE - 1) & ~(size_t)(HUGE_PAGE - 1));
 		if (blob->data)
 			madvise(blob->data, len, MADV_HUGEPAGE);
 	} else {

@@ -208,7 +208,8 @@ static void grant(struct web_req *req, struct web_pair *fields, size_t n)
 {
 	const struct web_conf *conf = &req->web->conf;
 	const char *type = form_field(fields, n, "grant_type");
-	bool client = *form_field(fields, n, "client_id") && *form_field(fields, n, "client_secret");
+	bool client = *form_field(fields, n, "client_id") &&
+		      *form_field(fields, n, "client_secret");
 	if (strcmp(type, "urn:ietf:params:oauth:grant-type:jwt-bearer") == 0) {
 		if (jwt_exchangeable(req->web, form_field(fields, n, "assertion")))
 			return reply_token(req);

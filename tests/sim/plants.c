@@ -60,7 +60,10 @@ static bool in_record(const struct record *r, const struct pending *p)
 	return false;
 }
 
-/* UNKNOWN_IS_FAILURE: the record failed; its operations are answered so and forgotten, and their numbers given again. */
+/*
+ * UNKNOWN_IS_FAILURE: the record failed; its operations are answered so and forgotten, and their
+ * numbers given again.
+ */
 void plant_give_up(struct commit *c)
 {
 	const struct result failed = { .error = -EIO };

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the programs of a machine do, what they are told, and how the machine ends and comes back. */
+/*
+ * What the programs of a machine do, what they are told, and how the machine ends and comes back.
+ */
 #include "fs/ns/lookup.h"
 #include "tests/sim/plants.h"
 #include "tests/sim/watch.h"
@@ -12,7 +14,8 @@
 
 /* Events of the commit queue. */
 
-static void on_lost(const struct op *op, const struct result *said, const struct result *now, void *arg)
+static void on_lost(const struct op *op, const struct result *said, const struct result *now,
+		    void *arg)
 {
 	const struct machine *m = arg;
 
@@ -200,13 +203,16 @@ static struct request *request_new(struct machine *m)
 	return q;
 }
 
-/* Submits; tells the watch what was answered early. Answers whether an answer is to be waited for. */
+/*
+ * Submits; tells the watch what was answered early. Answers whether an answer is to be waited for.
+ */
 static bool request_submit(struct request *q, enum commit_how how)
 {
 	int r = commit_submit(q->m->member.commit, &q->op, how, answered, q, &q->res, &q->no);
 
-	watch_say("machine %u: %s %s %s: %d, %d, number %llu", q->m->number, op_kind_name(q->op.kind), q->name,
-		  how == COMMIT_EARLY ? "early" : "ordered", r, r ? 0 : q->res.error, (unsigned long long)q->no);
+	watch_say("machine %u: %s %s %s: %d, %d, number %llu", q->m->number,
+		  op_kind_name(q->op.kind), q->name, how == COMMIT_EARLY ? "early" : "ordered", r,
+		  r ? 0 : q->res.error, (unsigned long long)q->no);
 	if (r == 0 && q->no)
 		watch_told(q->who, q->no, &q->op, TOLD_EARLY, &q->res);
 	return r == COMMIT_LATER;
@@ -238,10 +244,12 @@ static void some_look(struct machine *m)
 	struct commit_status st;
 
 	commit_status_get(m->member.commit, &st);
-	watch_say("machine %u: look %d, slot %llu", m->number, r, (unsigned long long)st.applied_slot);
+	watch_say("machine %u: look %d, slot %llu", m->number, r,
+		  (unsigned long long)st.applied_slot);
 	if (r == 0 && st.applied_slot < chosen)
-		watch_fail("machine %u looked and saw slot %llu, though slot %llu was chosen before", m->number,
-			   (unsigned long long)st.applied_slot, (unsigned long long)chosen);
+		watch_fail(
+			"machine %u looked and saw slot %llu, though slot %llu was chosen before",
+			m->number, (unsigned long long)st.applied_slot, (unsigned long long)chosen);
 }
 
 static void some_end(struct machine *m)
@@ -285,11 +293,16 @@ void machine_must_work(struct machine *m)
 		machine_start(m);
 	q = request_new(m);
 	snprintf(q->name, sizeof(q->name), "last%u", m->number);
-	q->op = (struct op){ .kind = OP_CREATE, .parent = ROOT_INO, .name = span_str(q->name), .mode = S_IFREG | 0600 };
+	q->op = (struct op){ .kind = OP_CREATE,
+			     .parent = ROOT_INO,
+			     .name = span_str(q->name),
+			     .mode = S_IFREG | 0600 };
 	if (commit_new_ino(m->member.commit, &q->op.ino))
 		watch_fail("machine %u has no inode number", m->number);
-	if (!request_submit(q, COMMIT_ORDERED) || !request_wait(q, clock_now() + 120 * NS_PER_S) || q->res.error)
-		watch_fail("machine %u gets nothing done though everything has healed: %d", m->number, q->res.error);
+	if (!request_submit(q, COMMIT_ORDERED) || !request_wait(q, clock_now() + 120 * NS_PER_S) ||
+	    q->res.error)
+		watch_fail("machine %u gets nothing done though everything has healed: %d",
+			   m->number, q->res.error);
 	request_free(q);
 	some_sync(m);
 	some_look(m);

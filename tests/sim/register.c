@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The journal alone: several proposers at the same few slots, with nothing polite between them. What is rare beside
- * a whole commit queue is common here.
+ * The journal alone: several proposers at the same few slots, with nothing polite between them.
+ * What is rare beside a whole commit queue is common here.
  */
 #include "tests/sim/watch.h"
 #include "tests/sim/world.h"

@@ -90,9 +90,11 @@ static int run_plants(struct options *o, struct shared *shared)
 			return 2;
 		found = run(o, shared);
 		if (found)
-			printf("%-20s found by seed %llu\n", o->plant, (unsigned long long)found - 1);
+			printf("%-20s found by seed %llu\n", o->plant,
+			       (unsigned long long)found - 1);
 		else
-			printf("%-20s NOT FOUND in %llu seeds\n", o->plant, (unsigned long long)o->seeds);
+			printf("%-20s NOT FOUND in %llu seeds\n", o->plant,
+			       (unsigned long long)o->seeds);
 		fflush(stdout);
 		missed += !found;
 	}
@@ -103,7 +105,7 @@ static bool parse(int argc, char **argv, struct options *o)
 {
 	static const struct option known[] = {
 		{ "seeds", required_argument, NULL, 'n' }, { "from", required_argument, NULL, 'f' },
-		{ "seed", required_argument, NULL, 's' },  { "plant", required_argument, NULL, 'p' },
+		{ "seed", required_argument, NULL, 's' }, { "plant", required_argument, NULL, 'p' },
 		{ "plants", no_argument, NULL, 'P' },      { NULL, 0, NULL, 0 },
 	};
 	int c;
@@ -133,7 +135,9 @@ int main(int argc, char **argv)
 	uint64_t wrong;
 
 	if (!parse(argc, argv, &o) || (o.plant && plant_set(o.plant))) {
-		fprintf(stderr, "usage: sim_journal [--seeds N] [--from S] [--seed S] [-v] [--plant NAME | --plants]\n");
+		fprintf(stderr,
+			"usage: sim_journal [--seeds N] [--from S] [--seed S] [-v] [--plant NAME | "
+			"--plants]\n");
 		return 2;
 	}
 	if (!watch_verbose)
@@ -143,7 +147,8 @@ int main(int argc, char **argv)
 		printf("seed %llu is right\n", (unsigned long long)o.from);
 		return 0;
 	}
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
 	if (shared == MAP_FAILED)
 		return 2;
 	if (o.plants)
@@ -152,7 +157,8 @@ int main(int argc, char **argv)
 	if (wrong)
 		how_to_see(&o, wrong - 1);
 	else
-		printf("%llu seeds from %llu are right (%llu switches)\n", (unsigned long long)o.seeds,
-		       (unsigned long long)o.from, (unsigned long long)shared->switches);
+		printf("%llu seeds from %llu are right (%llu switches)\n",
+		       (unsigned long long)o.seeds, (unsigned long long)o.from,
+		       (unsigned long long)shared->switches);
 	return wrong != 0;
 }

@@ -102,7 +102,8 @@ static void *stack_take(void)
 
 	if (sim.n_stacks > 0)
 		return sim.stacks[--sim.n_stacks];
-	p = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	p = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	return p == MAP_FAILED ? NULL : p;
 }
 
@@ -130,7 +131,9 @@ void sim_begin(uint64_t seed)
 	sim.n_groups = 1;
 	sim.n_tasks = 1;
 	sim.current = &sim.tasks[0];
-	*sim.current = (struct task){ .used = true, .name = "main", .bottom = bottom, .size = size };
+	*sim.current = (struct task){
+		.used = true, .name = "main", .bottom = bottom, .size = size
+	};
 }
 
 void sim_end(void)
@@ -139,8 +142,8 @@ void sim_end(void)
 		const struct task *t = &sim.tasks[i];
 
 		if (t->used && !t->ended && !sim.groups[t->group].killed) {
-			fprintf(stderr, "seed %llu: the task \"%s\" was left behind\n", (unsigned long long)sim.seed,
-				t->name);
+			fprintf(stderr, "seed %llu: the task \"%s\" was left behind\n",
+				(unsigned long long)sim.seed, t->name);
 			abort();
 		}
 	}
@@ -202,7 +205,8 @@ static struct task *choose(void)
 		if (n > 0)
 			return ready[n == 1 ? 0 : sim_below(n)];
 		if (next == NEVER) {
-			fprintf(stderr, "seed %llu: nobody can run any more\n", (unsigned long long)sim.seed);
+			fprintf(stderr, "seed %llu: nobody can run any more\n",
+				(unsigned long long)sim.seed);
 			if (sim.on_deadlock)
 				sim.on_deadlock();
 			abort();
@@ -297,7 +301,8 @@ uint64_t clock_now(void)
 
 uint64_t clock_wall(void)
 {
-	return (uint64_t)((int64_t)(WALL_NS - BOOT_NS + clock_now()) + sim.groups[sim.current->group].wall_skew);
+	return (uint64_t)((int64_t)(WALL_NS - BOOT_NS + clock_now()) +
+			  sim.groups[sim.current->group].wall_skew);
 }
 
 void sleep_until(uint64_t deadline_ns)

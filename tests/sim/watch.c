@@ -60,7 +60,8 @@ void watch_say(const char *fmt, ...)
 
 	if (!watch_verbose)
 		return;
-	printf("%5llu.%06llu  ", (unsigned long long)(now / NS_PER_S), (unsigned long long)(now % NS_PER_S / 1000));
+	printf("%5llu.%06llu  ", (unsigned long long)(now / NS_PER_S),
+	       (unsigned long long)(now % NS_PER_S / 1000));
 	va_start(args, fmt);
 	vprintf(fmt, args);
 	va_end(args);
@@ -143,20 +144,27 @@ static void check_once(const struct done_op *new)
 		if (!incarnation_equal(d->who, new->who))
 			continue;
 		if (d->no == new->no)
-			watch_fail("operation %llu of %02x%02x was evaluated in slot %llu and again in slot %llu",
-				   (unsigned long long)d->no, d->who[0], d->who[1], (unsigned long long)d->slot,
-				   (unsigned long long)new->slot);
+			watch_fail(
+				"operation %llu of %02x%02x was evaluated in slot %llu and again "
+				"in slot %llu",
+				(unsigned long long)d->no, d->who[0], d->who[1],
+				(unsigned long long)d->slot, (unsigned long long)new->slot);
 		if (d->time_ns == new->time_ns && d->identity == new->identity)
-			watch_fail("operation %llu of %02x%02x was applied again as number %llu in slot %llu",
-				   (unsigned long long)d->no, d->who[0], d->who[1], (unsigned long long)new->no,
-				   (unsigned long long)new->slot);
+			watch_fail(
+				"operation %llu of %02x%02x was applied again as number %llu in "
+				"slot %llu",
+				(unsigned long long)d->no, d->who[0], d->who[1],
+				(unsigned long long)new->no, (unsigned long long)new->slot);
 	}
 }
 
-static void first_applied(const struct record *r, const struct op *ops, const struct result *results, size_t n)
+static void first_applied(const struct record *r, const struct op *ops,
+			  const struct result *results, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		struct done_op d = { .no = ops[i].number, .time_ns = ops[i].time_ns, .slot = r->slot };
+		struct done_op d = { .no = ops[i].number,
+				     .time_ns = ops[i].time_ns,
+				     .slot = r->slot };
 
 		if (results[i].error == APPLY_IGNORED)
 			continue;
@@ -187,8 +195,8 @@ void watch_chosen(const uint8_t who[INCARNATION_SIZE], const struct record *r)
 {
 	struct slot_seen *s = slot_of(r->slot);
 
-	watch_say("%02x%02x knows slot %llu: %02x%02x", who[0], who[1], (unsigned long long)r->slot, r->hash[0],
-		  r->hash[1]);
+	watch_say("%02x%02x knows slot %llu: %02x%02x", who[0], who[1], (unsigned long long)r->slot,
+		  r->hash[0], r->hash[1]);
 	if (s->known && memcmp(s->record, r->hash, RECORD_HASH_SIZE) != 0)
 		watch_fail("slot %llu has two records", (unsigned long long)r->slot);
 	if (!s->known)
@@ -199,13 +207,15 @@ void watch_chosen(const uint8_t who[INCARNATION_SIZE], const struct record *r)
 }
 
 /* Called by the code under test for every record that a mount has applied. */
-void watch_applied(const uint8_t who[INCARNATION_SIZE], const struct record *r, const struct op *ops,
-		   const struct result *results, size_t n, const struct state_hash *after)
+void watch_applied(const uint8_t who[INCARNATION_SIZE], const struct record *r,
+		   const struct op *ops, const struct result *results, size_t n,
+		   const struct state_hash *after)
 {
 	struct slot_seen *s = slot_of(r->slot);
 
-	watch_say("%02x%02x applied slot %llu of %02x%02x: %zu operations, next %02x%02x", who[0], who[1],
-		  (unsigned long long)r->slot, r->author[0], r->author[1], n, r->next[0], r->next[1]);
+	watch_say("%02x%02x applied slot %llu of %02x%02x: %zu operations, next %02x%02x", who[0],
+		  who[1], (unsigned long long)r->slot, r->author[0], r->author[1], n, r->next[0],
+		  r->next[1]);
 	if (!s->known) {
 		s->known = true;
 		memcpy(s->record, r->hash, RECORD_HASH_SIZE);
@@ -221,8 +231,8 @@ void watch_applied(const uint8_t who[INCARNATION_SIZE], const struct record *r, 
 		watch_fail("after slot %llu there are two states", (unsigned long long)r->slot);
 }
 
-void watch_told(const uint8_t who[INCARNATION_SIZE], uint64_t no, const struct op *op, enum told_how how,
-		const struct result *said)
+void watch_told(const uint8_t who[INCARNATION_SIZE], uint64_t no, const struct op *op,
+		enum told_how how, const struct result *said)
 {
 	struct told_op t = { .no = no, .identity = identity_of(op), .how = how, .said = *said };
 
@@ -240,12 +250,14 @@ void watch_synced(const uint8_t who[INCARNATION_SIZE])
 
 void watch_lost(const uint8_t who[INCARNATION_SIZE], const struct op *op, const struct result *now)
 {
-	watch_say("%02x%02x lost operation %llu (%s): %d", who[0], who[1], (unsigned long long)op->number,
-		  op_kind_name(op->kind), now->error);
+	watch_say("%02x%02x lost operation %llu (%s): %d", who[0], who[1],
+		  (unsigned long long)op->number, op_kind_name(op->kind), now->error);
 	watch.lost++;
 	if (now->error == 0)
-		watch_fail("operation %llu of %02x%02x (%s) had an effect on another object than was answered",
-			   (unsigned long long)op->number, who[0], who[1], op_kind_name(op->kind));
+		watch_fail(
+			"operation %llu of %02x%02x (%s) had an effect on another object than was "
+			"answered",
+			(unsigned long long)op->number, who[0], who[1], op_kind_name(op->kind));
 	for (size_t i = 0; i < watch.n_told; i++)
 		if (watch.told[i].no == op->number && incarnation_equal(watch.told[i].who, who))
 			watch.told[i].lost = true;
@@ -257,19 +269,20 @@ static void check_one(const struct told_op *t)
 	const bool settled = t->how == TOLD_COMMITTED || t->synced;
 
 	if (!d && settled)
-		watch_fail("operation %llu of %02x%02x was acknowledged and is lost", (unsigned long long)t->no,
-			   t->who[0], t->who[1]);
+		watch_fail("operation %llu of %02x%02x was acknowledged and is lost",
+			   (unsigned long long)t->no, t->who[0], t->who[1]);
 	if (!d)
 		return;
 	if (d->identity != t->identity)
-		watch_fail("number %llu of %02x%02x stands for two operations", (unsigned long long)t->no, t->who[0],
-			   t->who[1]);
+		watch_fail("number %llu of %02x%02x stands for two operations",
+			   (unsigned long long)t->no, t->who[0], t->who[1]);
 	if (!settled || t->lost)
 		return;
 	if (d->res.error != t->said.error || d->res.value != t->said.value)
 		watch_fail("operation %llu of %02x%02x was answered %d (%llu), and is %d (%llu)",
 			   (unsigned long long)t->no, t->who[0], t->who[1], t->said.error,
-			   (unsigned long long)t->said.value, d->res.error, (unsigned long long)d->res.value);
+			   (unsigned long long)t->said.value, d->res.error,
+			   (unsigned long long)d->res.value);
 }
 
 void watch_check_told(void)
@@ -296,7 +309,9 @@ struct chains {
 
 static void note_accept(struct chains *c, const struct link *l)
 {
-	struct accepted a = { .slot = l->place.slot, .ballot = l->accepted, .stores = 1u << c->store };
+	struct accepted a = { .slot = l->place.slot,
+			      .ballot = l->accepted,
+			      .stores = 1u << c->store };
 
 	memcpy(a.hash, l->hash, RECORD_HASH_SIZE);
 	for (size_t i = 0; i < c->n; i++) {
@@ -329,7 +344,8 @@ static void read_object(const char *name, struct span body, void *arg)
 	p.k = k;
 	memcpy(p.store, c->store_id, sizeof(p.store));
 	link_object_id(&p, id);
-	if (seal_object_open(c->sealer, SEAL_LINK, id, body, &plain, NULL) || link_decode(buf_span(&plain), &p, &l))
+	if (seal_object_open(c->sealer, SEAL_LINK, id, body, &plain, NULL) ||
+	    link_decode(buf_span(&plain), &p, &l))
 		watch_fail("an object that is no link: %s", name);
 	if (l.record)
 		note_accept(c, &l);
@@ -346,7 +362,8 @@ static void check_chosen(const struct accepted *a)
 		memcpy(s->record, a->hash, RECORD_HASH_SIZE);
 	}
 	if (memcmp(s->record, a->hash, RECORD_HASH_SIZE) != 0)
-		watch_fail("the stores chose two records in slot %llu", (unsigned long long)a->slot);
+		watch_fail("the stores chose two records in slot %llu",
+			   (unsigned long long)a->slot);
 }
 
 void watch_check_stores(struct cluster *cluster)

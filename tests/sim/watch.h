@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * The one who sees everything: which record each slot has, what every operation did, what every program was told. A
- * contradiction ends the program with the seed and a sentence.
+ * The one who sees everything: which record each slot has, what every operation did, what every
+ * program was told. A contradiction ends the program with the seed and a sentence.
  */
 #include "fs/ns/apply.h"
 #include "tests/lib/cluster.h"
@@ -20,9 +20,12 @@ void watch_say(const char *fmt, ...) printf_like(1, 2);
 void watch_chosen(const uint8_t who[INCARNATION_SIZE], const struct record *r);
 /* A program was told the result of an operation of an incarnation: for good, or early. */
 enum told_how { TOLD_COMMITTED, TOLD_EARLY };
-void watch_told(const uint8_t who[INCARNATION_SIZE], uint64_t no, const struct op *op, enum told_how how,
-		const struct result *said);
-/* Everything that the incarnation was told early so far is committed (a sync said so), or was reported as lost. */
+void watch_told(const uint8_t who[INCARNATION_SIZE], uint64_t no, const struct op *op,
+		enum told_how how, const struct result *said);
+/*
+ * Everything that the incarnation was told early so far is committed (a sync said so), or was
+ * reported as lost.
+ */
 void watch_synced(const uint8_t who[INCARNATION_SIZE]);
 /* An early answer was taken back. */
 void watch_lost(const uint8_t who[INCARNATION_SIZE], const struct op *op, const struct result *now);

@@ -56,7 +56,8 @@ static void own_fault(enum store_op op, struct mem_fate *fate)
 /* Is the way shut just now? As long as nothing is drawn for it, it stays as it is. */
 static bool flaps(const struct member_store *way, uint64_t now)
 {
-	uint64_t x = sim_seed() * 0x9e3779b97f4a7c15u + now / world.flap_ns * 1021 + way->member * 31 + way->store;
+	uint64_t x = sim_seed() * 0x9e3779b97f4a7c15u + now / world.flap_ns * 1021 +
+		     way->member * 31 + way->store;
 
 	x = (x ^ (x >> 31)) * 0xbf58476d1ce4e5b9u;
 	return (x >> 40) % 100 < world.shut_percent;
@@ -124,7 +125,8 @@ static void strike(void)
 		watch_say("machine %u is paused", m->number);
 		break;
 	case 1:
-		sim_group_wall_skew(m->group, (int64_t)(sim_below(200) * NS_PER_S) - 100 * (int64_t)NS_PER_S);
+		sim_group_wall_skew(m->group,
+				    (int64_t)(sim_below(200) * NS_PER_S) - 100 * (int64_t)NS_PER_S);
 		break;
 	case 2:
 		world.cut_until[m->number][store] = now + ms(sim_below(15000));
@@ -207,8 +209,8 @@ static void read_all(void)
 		watch_fail("a reader could not follow the journal: %d", r0);
 	commit_status_get(r.commit, &st);
 	if (st.applied_slot < watch_slot())
-		watch_fail("a reader ends at slot %llu, and slot %llu was chosen", (unsigned long long)st.applied_slot,
-			   (unsigned long long)watch_slot());
+		watch_fail("a reader ends at slot %llu, and slot %llu was chosen",
+			   (unsigned long long)st.applied_slot, (unsigned long long)watch_slot());
 	member_close(&r);
 	kv_close(kv);
 }
@@ -247,7 +249,8 @@ static void one_life(void (*run)(void))
 {
 	watch_begin();
 	draw();
-	watch_say("%u machines, %u steps, %u%% bad", world.n_machines, world.steps, world.bad_percent);
+	watch_say("%u machines, %u steps, %u%% bad", world.n_machines, world.steps,
+		  world.bad_percent);
 	if (cluster_open(&world.cluster))
 		watch_fail("no memory");
 	run();

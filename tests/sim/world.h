@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /*
- * One run: three stores that lie, and a few machines with programs that use a volume. Everything is drawn from
- * the seed.
+ * One run: three stores that lie, and a few machines with programs that use a volume. Everything is
+ * drawn from the seed.
  */
 #include "tests/lib/cluster.h"
 #include "tests/sim/sim.h"

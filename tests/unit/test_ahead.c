@@ -45,7 +45,8 @@ static void test_random_reads_ask_for_nothing(void **state)
 	uint64_t from, to, asked = 0;
 
 	for (int i = 0; i < 200; i++) {
-		const uint64_t off = 8 * MiB + ((uint64_t)rand_r(&seed) % 60) * 16 * MiB + (uint64_t)i * 4096;
+		const uint64_t off = 8 * MiB + ((uint64_t)rand_r(&seed) % 60) * 16 * MiB +
+				     (uint64_t)i * 4096;
 
 		if (note(&a, off, 4096, &from, &to))
 			asked++;

@@ -8,7 +8,8 @@
 static void test_try(void **state)
 {
 	_cleanup_(budget_freep) struct budget *b = budget_new("test", 100);
-	struct metric *gauge = metric_get("mangrove_budget_used_bytes", "", METRIC_GAUGE, "budget=\"test\"");
+	struct metric *gauge = metric_get("mangrove_budget_used_bytes", "", METRIC_GAUGE,
+					  "budget=\"test\"");
 
 	assert_non_null(b);
 	assert_int_equal(budget_limit(b), 100);
@@ -90,7 +91,8 @@ static void test_giving_up_serves_the_next(void **state)
 {
 	_cleanup_(budget_freep) struct budget *b = budget_new("leave", 100);
 	unsigned order = 0;
-	struct taker big = { b, 90, clock_now() + 50 * NS_PER_MS, &order }, small = { b, 10, NEVER, &order };
+	struct taker big = { b, 90, clock_now() + 50 * NS_PER_MS, &order },
+		     small = { b, 10, NEVER, &order };
 
 	assert_int_equal(budget_try(b, 50), 0);
 	start(&big);

@@ -146,7 +146,9 @@ static void test_k_of_n(void **state)
 		sleep_for(NS_PER_MS);
 }
 
-/* Two threads wait for the same calls, more than fit on the stack; each finishes on its own thread. */
+/*
+ * Two threads wait for the same calls, more than fit on the stack; each finishes on its own thread.
+ */
 enum { MANY = 40 };
 struct crowd {
 	struct call *calls[MANY];

@@ -18,7 +18,9 @@ static void test_there_and_back(void **state)
 	write_raw(&w, span_str("raw"));
 	write_bytes(&w, SPAN_NULL);
 	assert_int_equal(w.error, 0);
-	assert_memory_equal(b.data, "\xab\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\xac\x02\x04name", 22);
+	assert_memory_equal(
+		b.data,
+		"\xab\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\xac\x02\x04name", 22);
 
 	r = READER(buf_span(&b));
 	assert_int_equal(read_u8(&r), 0xab);

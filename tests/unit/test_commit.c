@@ -35,7 +35,8 @@ static void on_applied(const struct op *op, const struct result *res, void *arg)
 	heard.applied++;
 }
 
-static void on_lost(const struct op *op, const struct result *said, const struct result *now, void *arg)
+static void on_lost(const struct op *op, const struct result *said, const struct result *now,
+		    void *arg)
 {
 	LOCK_SCOPE(&heard.lock);
 	heard.lost++;
@@ -48,7 +49,9 @@ static void on_stopped(const char *why, void *arg)
 	heard.stopped++;
 }
 
-static const struct commit_events events = { .applied = on_applied, .lost = on_lost, .stopped = on_stopped };
+static const struct commit_events events = { .applied = on_applied,
+					     .lost = on_lost,
+					     .stopped = on_stopped };
 
 static int setup(void **state)
 {
@@ -72,7 +75,8 @@ static uint64_t soon(void)
 	return clock_now() + 30 * NS_PER_S;
 }
 
-static void mount_on(struct member *m, unsigned number, struct kv *kv, const struct commit_options *o)
+static void mount_on(struct member *m, unsigned number, struct kv *kv,
+		     const struct commit_options *o)
 {
 	assert_non_null(kv);
 	assert_int_equal(member_open(m, &cluster, number, o->read_only), 0);
@@ -96,7 +100,10 @@ static void unmount(struct member *m)
 
 static struct op create(struct member *m, const char *name)
 {
-	struct op op = { .kind = OP_CREATE, .parent = ROOT_INO, .name = span_str(name), .mode = S_IFREG | 0644 };
+	struct op op = { .kind = OP_CREATE,
+			 .parent = ROOT_INO,
+			 .name = span_str(name),
+			 .mode = S_IFREG | 0644 };
 
 	assert_int_equal(commit_new_ino(m->commit, &op.ino), 0);
 	return op;
@@ -104,7 +111,9 @@ static struct op create(struct member *m, const char *name)
 
 static struct op unlink_of(const char *name)
 {
-	return (struct op){ .kind = OP_UNLINK, .parent = ROOT_INO, .name = span_str(name), .saw = SAW_ANYTHING };
+	return (struct op){
+		.kind = OP_UNLINK, .parent = ROOT_INO, .name = span_str(name), .saw = SAW_ANYTHING
+	};
 }
 
 static void must_not_be_called(const struct result *res, void *arg)
@@ -118,7 +127,9 @@ static int at_once(struct member *m, struct op op)
 	struct result res = { 0 };
 	uint64_t no;
 
-	assert_int_equal(commit_submit(m->commit, &op, COMMIT_EARLY, must_not_be_called, NULL, &res, &no), 0);
+	assert_int_equal(
+		commit_submit(m->commit, &op, COMMIT_EARLY, must_not_be_called, NULL, &res, &no),
+		0);
 	return res.error;
 }
 
@@ -305,7 +316,8 @@ static void test_a_busy_owner_does_not_keep_others_out(void **state)
 
 static void test_an_operation_answered_early_is_lost(void **state)
 {
-	const struct commit_options slow = { .hold_ns = 300 * NS_PER_MS, .delay_ns = 100 * NS_PER_S };
+	const struct commit_options slow = { .hold_ns = 300 * NS_PER_MS,
+					     .delay_ns = 100 * NS_PER_S };
 	const struct commit_options quick = { .hold_ns = 300 * NS_PER_MS };
 	struct member a, b;
 
@@ -330,7 +342,8 @@ static void test_an_operation_answered_early_is_lost(void **state)
 
 static void test_an_early_unlink_takes_what_it_saw(void **state)
 {
-	const struct commit_options slow = { .hold_ns = 300 * NS_PER_MS, .delay_ns = 100 * NS_PER_S };
+	const struct commit_options slow = { .hold_ns = 300 * NS_PER_MS,
+					     .delay_ns = 100 * NS_PER_S };
 	const struct commit_options quick = { .hold_ns = 300 * NS_PER_MS };
 	struct member a, b;
 	uint64_t new_ino;
@@ -427,7 +440,10 @@ static void test_readers_follow_and_write_nothing(void **state)
 {
 	const struct commit_options reader = { .read_only = true };
 	struct member a, r;
-	struct op op = { .kind = OP_MKDIR, .parent = ROOT_INO, .name = SPAN_LITERAL("d"), .mode = S_IFDIR | 0755 };
+	struct op op = { .kind = OP_MKDIR,
+			 .parent = ROOT_INO,
+			 .name = SPAN_LITERAL("d"),
+			 .mode = S_IFDIR | 0755 };
 	struct result res;
 	uint64_t no;
 
@@ -435,7 +451,9 @@ static void test_readers_follow_and_write_nothing(void **state)
 	assert_int_equal(ordered(&a, create(&a, "f")), 0);
 	mount_on(&r, 2, kv_memory(COL_COUNT), &reader);
 	assert_int_not_equal(lookup(&r, "f"), 0);
-	assert_int_equal(commit_submit(r.commit, &op, COMMIT_EARLY, must_not_be_called, NULL, &res, &no), -EROFS);
+	assert_int_equal(
+		commit_submit(r.commit, &op, COMMIT_EARLY, must_not_be_called, NULL, &res, &no),
+		-EROFS);
 	assert_int_equal(ordered(&a, create(&a, "g")), 0);
 	assert_int_equal(commit_refresh(r.commit, soon()), 0);
 	assert_int_not_equal(lookup(&r, "g"), 0);
@@ -523,7 +541,9 @@ static void test_more_than_a_record_holds(void **state)
 
 	mount(&a, 1);
 	assert_int_equal(ordered(&a, create(&a, "f")), 0);
-	op = (struct op){ .kind = OP_SETXATTR, .ino = lookup(&a, "f"), .value = span_of(value, 60000) };
+	op = (struct op){ .kind = OP_SETXATTR,
+			  .ino = lookup(&a, "f"),
+			  .value = span_of(value, 60000) };
 	for (int i = 0; i < 60; i++) {
 		char name[16];
 

@@ -63,7 +63,8 @@ static void test_the_example(void **state)
 static void test_errors_have_an_address(void **state)
 {
 	refused("[volume]\nkye_file = x\n" STORE,
-		"/etc/mangrove/demo.conf:2: unknown key 'kye_file' in [volume]; did you mean 'key_file'?");
+		"/etc/mangrove/demo.conf:2: unknown key 'kye_file' in [volume]; "
+		"did you mean 'key_file'?");
 	refused("[volume]\nzzzzzz = x\n" STORE, "demo.conf:2: unknown key 'zzzzzz' in [volume]");
 	refused("[volme]\nname = x\n" STORE,
 		"demo.conf:2: unknown section [volme]; did you mean [volume]?");
@@ -174,14 +175,16 @@ static void test_mount_options(void **state)
 
 	assert_int_equal(
 		options(&o,
-			"rw,_netdev,nofail,x-systemd.automount,allow_other,comment=hi,nosuid,noatime"),
+			"rw,_netdev,nofail,x-systemd.automount,allow_other,comment=hi,nosuid,"
+			"noatime"),
 		0);
 	assert_true(o.allow_other);
 	assert_false(o.read_only);
 	assert_string_equal(o.kernel, "nosuid,noatime");
 	assert_int_equal(
 		options(&o,
-			"ro,names=committed,close=staged,freshness=500ms,memory=1G,umask=022,uid=1000"),
+			"ro,names=committed,close=staged,freshness=500ms,memory=1G,umask=022,"
+			"uid=1000"),
 		0);
 	assert_true(o.read_only && o.names_committed && o.close_staged && o.set_umask && o.set_uid);
 	assert_false(o.set_gid);

@@ -208,7 +208,8 @@ static void test_aws_files(void **state)
 	setenv("AWS_SHARED_CREDENTIALS_FILE",
 	       file("credentials",
 		    "[default]\naws_access_key_id = d\naws_secret_access_key = ds\n"
-		    "[other]\naws_access_key_id=o\naws_secret_access_key=os\naws_session_token=ot\n"),
+		    "[other]\naws_access_key_id=o\naws_secret_access_key=os\n"
+		    "aws_session_token=ot\n"),
 	       1);
 	setenv("AWS_CONFIG_FILE",
 	       file("config",
@@ -245,17 +246,20 @@ static void test_aws_process(void **state)
 	setenv("AWS_CONFIG_FILE",
 	       file("config",
 		    "[default]\ncredential_process = echo '{\"Version\":1,\"AccessKeyId\":\"p\","
-		    "\"SecretAccessKey\":\"ps\",\"SessionToken\":\"pt\",\"Expiration\":\"2100-01-01T00:00:00Z\"}'\n"
+		    "\"SecretAccessKey\":\"ps\",\"SessionToken\":\"pt\","
+		    "\"Expiration\":\"2100-01-01T00:00:00Z\"}'\n"
 		    "[profile bad]\ncredential_process = exit 3\n"),
 	       1);
 	assert_found(aws(NULL, NULL), CREDS_AWS, "p", "ps", "pt");
 	assert_refused(aws(NULL, "bad"), "credential_process failed");
 }
 
-#define STS_BODY                                                                                                  \
-	"<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>" \
-	"<AccessKeyId>ASIA</AccessKeyId><SecretAccessKey>rs</SecretAccessKey><SessionToken>rt</SessionToken>"     \
-	"<Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>"
+#define STS_BODY                                                                   \
+	"<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\">" \
+	"<AssumeRoleResult><Credentials><AccessKeyId>ASIA</AccessKeyId>"           \
+	"<SecretAccessKey>rs</SecretAccessKey><SessionToken>rt</SessionToken>"     \
+	"<Expiration>2100-01-01T00:00:00Z</Expiration>"                            \
+	"</Credentials></AssumeRoleResult></AssumeRoleResponse>"
 
 static void test_aws_role(void **state)
 {
@@ -348,7 +352,8 @@ static void test_azure_environment(void **state)
 	setenv("AZURE_STORAGE_SAS_TOKEN", "?sv=1&sig=a%2Fb", 1);
 	assert_found(azure(NULL, "account"), CREDS_SAS, "account", "sv=1&sig=a%2Fb", NULL);
 	setenv("AZURE_STORAGE_CONNECTION_STRING",
-	       "DefaultEndpointsProtocol=https;AccountName=account;AccountKey=a2V5Mg==;EndpointSuffix=core.example",
+	       "DefaultEndpointsProtocol=https;AccountName=account;AccountKey=a2V5Mg==;"
+	       "EndpointSuffix=core.example",
 	       1);
 	assert_found(azure(NULL, "account"), CREDS_KEY, "account", "a2V5Mg==", NULL);
 	assert_int_equal(creds_azure_endpoint(&(struct creds_azure_options){ .account = "account" },
@@ -459,7 +464,8 @@ static void test_gcs_service_account(void **state)
 	assert_refused(
 		gcs(file(
 			"adc",
-			"{\"type\":\"service_account\",\"client_email\":\"a\",\"private_key\":\"x\"}")),
+			"{\"type\":\"service_account\",\"client_email\":\"a\","
+			"\"private_key\":\"x\"}")),
 		"PEM");
 }
 
@@ -493,8 +499,10 @@ static void test_gcs_external_account(void **state)
 		   "{\"accessToken\":\"I\",\"expireTime\":\"2100-01-01T00:00:00Z\"}");
 	snprintf(
 		json, sizeof(json),
-		"{\"type\":\"external_account\",\"audience\":\"//iam/x\",\"subject_token_type\":\"jwt\","
-		"\"token_url\":\"%s/v1/token\",\"service_account_impersonation_url\":\"%s/impersonate\","
+		"{\"type\":\"external_account\",\"audience\":\"//iam/x\","
+		"\"subject_token_type\":\"jwt\","
+		"\"token_url\":\"%s/v1/token\","
+		"\"service_account_impersonation_url\":\"%s/impersonate\","
 		"\"credential_source\":{\"file\":\"%s\",\"format\":{\"type\":\"json\","
 		"\"subject_token_field_name\":\"id_token\"}}}",
 		server.origin, server.origin, token);

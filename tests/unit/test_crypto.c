@@ -48,7 +48,8 @@ static void test_hmac(void **state)
 	hmac_sha256(span_str("Jefe"), span_str("what do ya want for nothing?"), hash);
 	assert_hex(hash, 32, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
 	memset(key, 0xaa, 131);
-	hmac_sha256(span_of(key, 131), span_str("Test Using Larger Than Block-Size Key - Hash Key First"), hash);
+	hmac_sha256(span_of(key, 131),
+		    span_str("Test Using Larger Than Block-Size Key - Hash Key First"), hash);
 	assert_hex(hash, 32, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 	hmac_sha256(SPAN_NULL, SPAN_NULL, hash);
 	assert_hex(hash, 32, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
@@ -94,7 +95,8 @@ static void test_gcm_refuses(void **state)
 	for (size_t i = 0; i < sizeof(sealed); i++) {
 		sealed[i] ^= 1;
 		memset(back, 'y', sizeof(back));
-		assert_int_equal(gcm_open(g, nonce, span_str("ad"), span_of(sealed, 116), back), -EBADMSG);
+		assert_int_equal(gcm_open(g, nonce, span_str("ad"), span_of(sealed, 116), back),
+				 -EBADMSG);
 		assert_memory_equal(back, zeros, 100);
 		sealed[i] ^= 1;
 	}
@@ -143,7 +145,8 @@ static void test_rsa(void **state)
 	assert_int_equal(rsa_sha256_sign(buf_span(&pem), span_str("head.claims"), &out), 0);
 	assert_int_equal(out.len, 256);
 	assert_int_equal(EVP_DigestVerifyInit(ctx, NULL, EVP_sha256(), NULL, key), 1);
-	assert_int_equal(EVP_DigestVerify(ctx, out.data, out.len, (const uint8_t *)"head.claims", 11), 1);
+	assert_int_equal(
+		EVP_DigestVerify(ctx, out.data, out.len, (const uint8_t *)"head.claims", 11), 1);
 	assert_int_equal(rsa_sha256_sign(buf_span(&pem), span_str("x"), &small), -EMSGSIZE);
 	EVP_MD_CTX_free(ctx);
 	EVP_PKEY_free(key);
@@ -155,7 +158,9 @@ static void test_rsa_refuses(void **state)
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 
 	assert_int_equal(rsa_sha256_sign(SPAN_NULL, span_str("x"), &out), -EINVAL);
-	assert_int_equal(rsa_sha256_sign(span_str("-----BEGIN PRIVATE KEY-----\n"), span_str("x"), &out), -EINVAL);
+	assert_int_equal(
+		rsa_sha256_sign(span_str("-----BEGIN PRIVATE KEY-----\n"), span_str("x"), &out),
+		-EINVAL);
 	pem_of(key, &pem);
 	assert_int_equal(rsa_sha256_sign(buf_span(&pem), span_str("x"), &out), -EINVAL);
 	assert_int_equal(out.len, 0);

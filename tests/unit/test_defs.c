@@ -24,8 +24,9 @@ static void test_trace_is_newest_first(void **state)
 	(void)fail(-EIO);
 	(void)fail(-EIO);
 	(void)fail(-ENOSPC);
-	snprintf(want, sizeof(want), "ENOSPC at test_defs.c:%d < EIO at test_defs.c:%d < test_defs.c:%d",
-		 first + 2, first + 1, first);
+	snprintf(want, sizeof(want),
+		 "ENOSPC at test_defs.c:%d < EIO at test_defs.c:%d < test_defs.c:%d", first + 2,
+		 first + 1, first);
 	assert_string_equal(fail_trace(buf, sizeof(buf)), want);
 }
 

@@ -449,7 +449,8 @@ static void test_expired_token_is_renewed_once(void **state)
 	assert_int_equal(count(r, "put"), before + 2);
 	standin_fault(
 		&r->server,
-		"{\"fault\":\"status\",\"op\":\"put\",\"status\":400,\"code\":\"ExpiredToken\",\"count\":0}");
+		"{\"fault\":\"status\",\"op\":\"put\",\"status\":400,\"code\":\"ExpiredToken\","
+		"\"count\":0}");
 	assert_int_equal(put(r, "renewed2").result, -EACCES);
 }
 

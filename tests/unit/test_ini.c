@@ -25,7 +25,8 @@ static void test_keys(void **state)
 	assert_keys("[a]\nx = 1\n\n[ b c ]\ny=2", "2:a|x|1;5:b c|y|2;");
 	assert_keys("early = 1\n", "1:|early|1;");
 	assert_keys("\xef\xbb\xbf[a]\r\n x\t=\t1 2 \r\n", "2:a|x|1 2;");
-	assert_keys("[a]\nempty =\nurl = s3://b/p?a=1&b=2\n", "2:a|empty|;3:a|url|s3://b/p?a=1&b=2;");
+	assert_keys("[a]\nempty =\nurl = s3://b/p?a=1&b=2\n",
+		    "2:a|empty|;3:a|url|s3://b/p?a=1&b=2;");
 }
 
 static void test_comments(void **state)
@@ -58,7 +59,7 @@ static void test_refuses(void **state)
 		const char *text;
 		int line;
 	} bad[] = {
-		{ "[a]\nnonsense\n", 2 }, { "[a\n", 1 },	  { "\n\n[]\n", 3 },	{ "[a] b\n", 1 },
+		{ "[a]\nnonsense\n", 2 }, { "[a\n", 1 }, { "\n\n[]\n", 3 }, { "[a] b\n", 1 },
 		{ " = 1\n", 1 },	  { "x = \"open\n", 1 }, { "x = \"a\" b\n", 1 },
 	};
 	_cleanup_buf_ struct buf b = BUF_INIT(1000);

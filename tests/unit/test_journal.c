@@ -230,13 +230,15 @@ static void test_who_comes_later_completes_what_was_begun(void **state)
 	/* It reaches one store and dies. */
 	faults = (struct faults){ .member = 1, .lose_put = 3 };
 	half = record_of(&a, "half");
-	assert_int_not_equal(journal_propose(a.journal, half, clock_now() + 300 * NS_PER_MS, &other), 0);
+	assert_int_not_equal(
+		journal_propose(a.journal, half, clock_now() + 300 * NS_PER_MS, &other), 0);
 	/* Who sees that store and one other cannot tell whether it was chosen, */
 	faults = (struct faults){ .member = 2, .mute = 1 };
 	assert_int_equal(look(&b), JOURNAL_UNDETERMINED);
 	/* and completes it. */
 	assert_int_equal(propose(&b, "b's", "half"), JOURNAL_LOST);
-	assert_false(journal_owns_next(b.journal)); /* it completed somebody else's record, and owns nothing */
+	/* it completed somebody else's record, and owns nothing */
+	assert_false(journal_owns_next(b.journal));
 	assert_int_equal(propose(&b, "b's", "b's"), 0);
 	/* The first one may still come back with the same record, and learns that it was chosen. */
 	faults = (struct faults){ 0 };
@@ -256,7 +258,8 @@ static void test_what_stands_for_a_slot_is_not_exchanged(void **state)
 	join(&a, 1);
 	faults = (struct faults){ .member = 1, .lose_put = 7 };
 	r = record_of(&a, "one");
-	assert_int_not_equal(journal_propose(a.journal, r, clock_now() + 100 * NS_PER_MS, &other), 0);
+	assert_int_not_equal(journal_propose(a.journal, r, clock_now() + 100 * NS_PER_MS, &other),
+			     0);
 	assert_int_equal(propose(&a, "two", NULL), -EINVAL);
 	faults = (struct faults){ 0 };
 	assert_int_equal(journal_propose(a.journal, r, soon(), &other), 0);
@@ -309,7 +312,8 @@ static void test_catches_up_in_windows(void **state)
 	for (unsigned i = 0; i < 200; i++) {
 		snprintf(text, sizeof(text), "record %u", i);
 		/* Each store in turn misses some slots. */
-		faults = (struct faults){ .member = 1, .refuse = i % 50 < 25 ? 1u << (i / 50 % 3) : 0 };
+		faults = (struct faults){ .member = 1,
+					  .refuse = i % 50 < 25 ? 1u << (i / 50 % 3) : 0 };
 		assert_int_equal(propose(&a, text, text), 0);
 	}
 	for (unsigned i = 0; i < 200; i++) {
@@ -341,7 +345,8 @@ static void test_a_copy_from_another_store_does_not_count(void **state)
 	join(&a, 1);
 	faults = (struct faults){ .member = 1, .lose_put = 6 };
 	r = record_of(&a, "one accept");
-	assert_int_not_equal(journal_propose(a.journal, r, clock_now() + 200 * NS_PER_MS, &other), 0);
+	assert_int_not_equal(journal_propose(a.journal, r, clock_now() + 200 * NS_PER_MS, &other),
+			     0);
 	member_close(&a);
 	mem_bucket_each(cluster.buckets[0], copy_store_0_to_1, &names);
 	assert_true(names.len > 0);

@@ -14,7 +14,8 @@ static struct json *parsed(const char *text)
 static void test_lookups(void **state)
 {
 	_cleanup_(json_freep) struct json *j = parsed(
-		"{\"name\":\"a/b\",\"size\":\"12345678901\",\"n\":7,\"r\":1.5,\"b\":true,\"o\":{\"x\":null},"
+		"{\"name\":\"a/b\",\"size\":\"12345678901\",\"n\":7,\"r\":1.5,\"b\":true,"
+		"\"o\":{\"x\":null},"
 		"\"list\":[\"p\",{\"q\":1}],\"neg\":-1,\"text\":\"12x\"}");
 	uint64_t v = 0;
 
@@ -52,7 +53,10 @@ static void test_what_is_not_there(void **state)
 
 static void test_refuses(void **state)
 {
-	static const char *const bad[] = { "", "{", "{\"a\":1}x", "{\"a\":1,\"a\":2}", "nul", "\"\\ud800\"", "[1,]", "\"\x80\"", "{'a':1}" };
+	static const char *const bad[] = {
+		"", "{", "{\"a\":1}x", "{\"a\":1,\"a\":2}", "nul", "\"\\ud800\"", "[1,]",
+		"\"\x80\"", "{'a':1}",
+	};
 	struct json *j = NULL;
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -116,7 +120,8 @@ static void test_build(void **state)
 	json_set(j, "list", list);
 	assert_int_equal(json_write(j, 0, &b), 0);
 	assert_string_equal(buf_str(&b),
-			    "{\"s\": \"a\\\"\\n\xc3\xa4\", \"none\": null, \"u\": 7, \"big\": \"18446744073709551615\", "
+			    "{\"s\": \"a\\\"\\n\xc3\xa4\", \"none\": null, \"u\": 7, "
+			    "\"big\": \"18446744073709551615\", "
 			    "\"i\": -7, \"r\": 0.1, \"b\": false, \"list\": [\"x\", {\"k\": 1}]}");
 	buf_clear(&b);
 	assert_int_equal(json_write(list, 2, &b), 0);

@@ -93,7 +93,10 @@ static void test_weak_parameters_are_refused(void **state)
 	assert_int_equal(unwrap(&k, volume_id, LONG_SECRET), KEY_WEAK);
 }
 
-/* Whatever is changed in a slot, it does not open; a wrapping that was touched is damage, not a wrong key. */
+/*
+ * Whatever is changed in a slot, it does not open; a wrapping that was touched is damage, not a
+ * wrong key.
+ */
 static void test_every_field_is_authenticated(void **state)
 {
 	_cleanup_buf_ struct buf bytes = BUF_INIT(KEY_SLOT_SIZE_MAX);

@@ -154,7 +154,8 @@ static void test_hostile_bytes(void **state)
 	for (size_t n = 0; n < bytes.len; n++) {
 		struct link d = { 0 };
 
-		assert_int_equal(link_decode(span_sub(buf_span(&bytes), 0, n), &place, &d), -EBADMSG);
+		assert_int_equal(link_decode(span_sub(buf_span(&bytes), 0, n), &place, &d),
+				 -EBADMSG);
 		bytes.data[n] ^= 0x80;
 		if (link_decode(buf_span(&bytes), &place, &d) == 0)
 			link_release(&d);

@@ -22,12 +22,17 @@ static const struct list_entry *named(const struct listing *l, const char *name)
 static void test_s3_page(void **state)
 {
 	static const char page[] =
-		"<?xml version=\"1.0\"?><ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
-		"<Name>b</Name><Prefix>a+b/</Prefix><KeyCount>3</KeyCount><IsTruncated>true</IsTruncated>"
+		"<?xml version=\"1.0\"?><ListBucketResult "
+		"xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
+		"<Name>b</Name><Prefix>a+b/</Prefix><KeyCount>3</KeyCount>"
+		"<IsTruncated>true</IsTruncated>"
 		"<NextContinuationToken>1ue+/=</NextContinuationToken>"
-		"<Contents><Key>a+b/%C3%A9%2B%0A</Key><LastModified>2026-01-02T03:04:05.000Z</LastModified>"
-		"<ETag>&quot;abc&quot;</ETag><Size>5</Size><StorageClass>STANDARD</StorageClass></Contents>"
-		"<Contents><Key>a%20b/z</Key><ETag>abc</ETag><Size>18446744073709551615</Size></Contents>"
+		"<Contents><Key>a+b/%C3%A9%2B%0A</Key>"
+		"<LastModified>2026-01-02T03:04:05.000Z</LastModified>"
+		"<ETag>&quot;abc&quot;</ETag><Size>5</Size><StorageClass>STANDARD</StorageClass>"
+		"</Contents>"
+		"<Contents><Key>a%20b/z</Key><ETag>abc</ETag><Size>18446744073709551615</Size>"
+		"</Contents>"
 		"<CommonPrefixes><Prefix>a+b/dir/</Prefix></CommonPrefixes>"
 		"<EncodingType>url</EncodingType></ListBucketResult>";
 	_cleanup_listing_ struct listing l = {};
@@ -63,12 +68,15 @@ static void test_s3_without_encoding(void **state)
 static void test_azure_page(void **state)
 {
 	static const char page[] =
-		"\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"utf-8\"?><EnumerationResults ContainerName=\"c\">"
+		"\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"utf-8\"?>"
+		"<EnumerationResults ContainerName=\"c\">"
 		"<Blobs><BlobPrefix><Name>dir/</Name></BlobPrefix>"
-		"<Blob><Name>b</Name><Properties><Last-Modified>Fri, 24 May 2013 00:00:00 GMT</Last-Modified>"
+		"<Blob><Name>b</Name><Properties><Last-Modified>Fri, "
+		"24 May 2013 00:00:00 GMT</Last-Modified>"
 		"<Etag>0x8D1</Etag><Content-Length>7</Content-Length></Properties>"
 		"<Metadata><Name>not this</Name></Metadata></Blob>"
-		"<Blob><Name Encoded=\"true\">a%EF%BF%BE+</Name><Properties><Content-Length>0</Content-Length>"
+		"<Blob><Name Encoded=\"true\">a%EF%BF%BE+</Name><Properties>"
+		"<Content-Length>0</Content-Length>"
 		"</Properties></Blob></Blobs><NextMarker>2!abc</NextMarker></EnumerationResults>";
 	_cleanup_listing_ struct listing l = {};
 
@@ -103,7 +111,8 @@ static void test_gcs_page(void **state)
 {
 	static const char page[] =
 		"{\"kind\":\"storage#objects\",\"nextPageToken\":\"T\",\"prefixes\":[\"d/\"],"
-		"\"items\":[{\"name\":\"a\\u00e9\",\"size\":\"5\",\"generation\":\"1712345678901234\","
+		"\"items\":[{\"name\":\"a\\u00e9\",\"size\":\"5\","
+		"\"generation\":\"1712345678901234\","
 		"\"updated\":\"2026-01-02T03:04:05.678Z\"}]}";
 	_cleanup_listing_ struct listing l = {}, empty = {};
 
@@ -133,18 +142,23 @@ static void test_hostile_pages(void **state)
 		{ listing_parse_s3, "<Error><Code>SlowDown</Code></Error>" },
 		{ listing_parse_s3, "<ListBucketResult><Contents></Contents></ListBucketResult>" },
 		{ listing_parse_s3,
-		  "<ListBucketResult><Contents><Key>a</Key><Size>-1</Size></Contents></ListBucketResult>" },
+		  "<ListBucketResult><Contents><Key>a</Key><Size>-1</Size></Contents>"
+		  "</ListBucketResult>" },
 		{ listing_parse_s3,
-		  "<ListBucketResult><Contents><Key>a</Key><Size>99999999999999999999</Size></Contents></ListBucketResult>" },
+		  "<ListBucketResult><Contents><Key>a</Key><Size>99999999999999999999</Size>"
+		  "</Contents></ListBucketResult>" },
 		{ listing_parse_s3,
 		  "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>" },
 		{ listing_parse_s3,
-		  "<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>%zz</Key></Contents></ListBucketResult>" },
+		  "<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>%zz</Key>"
+		  "</Contents></ListBucketResult>" },
 		{ listing_parse_s3,
-		  "<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>a%00b</Key></Contents></ListBucketResult>" },
+		  "<ListBucketResult><EncodingType>url</EncodingType><Contents><Key>a%00b</Key>"
+		  "</Contents></ListBucketResult>" },
 		{ listing_parse_s3, "<ListBucketResult><Contents><Key>a</Key>" },
 		{ listing_parse_azure,
-		  "<EnumerationResults><Blobs><Blob><Name Encoded=\"true\">%</Name></Blob></Blobs></EnumerationResults>" },
+		  "<EnumerationResults><Blobs><Blob><Name Encoded=\"true\">%</Name></Blob></Blobs>"
+		  "</EnumerationResults>" },
 		{ listing_parse_azure,
 		  "<EnumerationResults><Blobs><Blob/></Blobs></EnumerationResults>" },
 		{ listing_parse_azure, "<ListBucketResult/>" },

@@ -51,7 +51,8 @@ static void test_line(void **state)
 	errno = ENOENT;
 	log_warn("replicas", "breaker opened", "store=%s errors=%u", "aws", 5);
 	assert_int_equal(errno, ENOENT);
-	assert_string_equal(strchr(written(), ' '), " warn replicas: breaker opened store=aws errors=5\n");
+	assert_string_equal(strchr(written(), ' '),
+			    " warn replicas: breaker opened store=aws errors=5\n");
 	assert_int_equal(content[10], 'T');
 	assert_int_equal(content[23], 'Z');
 }

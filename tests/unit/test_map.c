@@ -154,7 +154,9 @@ static void random_step(struct map *m, uint64_t *seed, unsigned n_keys)
 	snprintf(key, sizeof(key), "%u", next_random(seed) % n_keys);
 	memcpy(value, &v, sizeof(v));
 	if (what < 5) {
-		assert_int_equal(map_put(m, span_str(key), span_of(value, sizeof(v) + v % 40), what == 4), 0);
+		assert_int_equal(
+			map_put(m, span_str(key), span_of(value, sizeof(v) + v % 40), what == 4),
+			0);
 		model_put(key, v, what == 4);
 	} else if (what < 8) {
 		map_erase(m, span_str(key));

@@ -29,9 +29,15 @@ static void test_text(void **state)
 	metric_observe_ns(h, 1000 * NS_PER_S);
 	assert_int_equal(metrics_write(&b), 0);
 	text = buf_str(&b);
-	assert_non_null(strstr(text, "# HELP z_bytes Size.\n# TYPE z_bytes gauge\nz_bytes 12345678901\n"));
-	assert_non_null(strstr(text, "# HELP a_total As.\n# TYPE a_total counter\na_total{x=\"1\"} 7\na_total{x=\"2\"} 0\n"));
-	assert_non_null(strstr(text, "# TYPE t_seconds histogram\nt_seconds_bucket{op=\"get\",le=\"0.0001\"} 2\n"));
+	assert_non_null(
+		strstr(text, "# HELP z_bytes Size.\n# TYPE z_bytes gauge\nz_bytes 12345678901\n"));
+	assert_non_null(strstr(
+		text,
+		"# HELP a_total As.\n# TYPE a_total counter\na_total{x=\"1\"} 7\n"
+		"a_total{x=\"2\"} 0\n"));
+	assert_non_null(strstr(
+		text,
+		"# TYPE t_seconds histogram\nt_seconds_bucket{op=\"get\",le=\"0.0001\"} 2\n"));
 	assert_non_null(strstr(text, "t_seconds_bucket{op=\"get\",le=\"2.5\"} 2\n"));
 	assert_non_null(strstr(text, "t_seconds_bucket{op=\"get\",le=\"5\"} 3\n"));
 	assert_non_null(strstr(text, "t_seconds_bucket{op=\"get\",le=\"+Inf\"} 4\n"));
@@ -60,7 +66,8 @@ static void test_quantiles(void **state)
 static void count(void *arg)
 {
 	for (int i = 0; i < 1000; i++) {
-		struct metric *m = metric_get("threads_total", "T.", METRIC_COUNTER, i % 2 ? "o=\"1\"" : "o=\"0\"");
+		struct metric *m = metric_get("threads_total", "T.", METRIC_COUNTER,
+					      i % 2 ? "o=\"1\"" : "o=\"0\"");
 
 		metric_add(m, 1);
 		metric_observe_ns(metric_get("threads_seconds", "T.", METRIC_SECONDS, ""), i);
@@ -75,7 +82,8 @@ static void test_threads(void **state)
 		tasks[i] = task_start("count", count, NULL);
 	for (int i = 0; i < 4; i++)
 		task_join(tasks[i]);
-	assert_true(metric_value(metric_get("threads_total", "", METRIC_COUNTER, "o=\"1\"")) == 2000);
+	assert_true(metric_value(metric_get("threads_total", "", METRIC_COUNTER, "o=\"1\"")) ==
+		    2000);
 	assert_int_equal(metric_count(metric_get("threads_seconds", "", METRIC_SECONDS, "")), 4000);
 }
 

@@ -59,7 +59,8 @@ static void test_operations_borrow_from_the_record(void **state)
 {
 	_cleanup_(record_freep) struct record *r = sample();
 
-	assert_true(r->ops[0].bytes.data > r->bytes.data && r->ops[0].bytes.data < r->bytes.data + r->bytes.len);
+	assert_true(r->ops[0].bytes.data > r->bytes.data &&
+		    r->ops[0].bytes.data < r->bytes.data + r->bytes.len);
 	assert_span_str(r->ops[1].bytes, "a copy");
 }
 

@@ -240,7 +240,8 @@ static void test_whole_header(void **state)
 	sign(&vectors[0], &canonical, &value);
 	assert_string_equal(
 		buf_str(&value),
-		"AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, "
+		"AWS4-HMAC-SHA256 "
+		"Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, "
 		"SignedHeaders=host;range;x-amz-content-sha256;x-amz-date, "
 		"Signature=f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41");
 	assert_string_equal(buf_str(&canonical),

@@ -74,7 +74,10 @@ static void test_running_blake2b(void **state)
 	assert_hex(hash, 16, "cf4ab791c62b8d2b2109c90275287816");
 }
 
-/* The expected value is of the reference's command: argon2 sixteen-bytesalt -id -t 3 -k 8192 -p 1 -l 32. */
+/*
+ * The expected value is of the reference's command: argon2 sixteen-bytesalt -id -t 3 -k 8192 -p 1
+ * -l 32.
+ */
 static void test_argon2id(void **state)
 {
 	const uint8_t *salt = (const uint8_t *)"sixteen-bytesalt";
@@ -89,7 +92,8 @@ static void test_argon2id(void **state)
 
 static void test_secret(void **state)
 {
-	_cleanup_(secret_freep) struct secret *s = secret_copy(span_str("passphrase")), *empty = secret_new(0);
+	_cleanup_(secret_freep) struct secret *s = secret_copy(span_str("passphrase")),
+					      *empty = secret_new(0);
 	uint8_t bytes[10] = "0123456789";
 
 	assert_non_null(s);

@@ -22,7 +22,9 @@ static void test_hex(void **state)
 
 static void test_hex_refuses(void **state)
 {
-	static const char *const bad[] = { "abc", "ab", "abcdefab", "ag12cd", "12:4cd", "12@4cd", "12`4cd", " 12cd4" };
+	static const char *const bad[] = {
+		"abc", "ab", "abcdefab", "ag12cd", "12:4cd", "12@4cd", "12`4cd", " 12cd4",
+	};
 	uint8_t back[3] = { 1, 2, 3 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -64,7 +66,10 @@ static void test_base64(void **state)
 
 static void test_base64_refuses(void **state)
 {
-	static const char *const bad[] = { "Z", "Zg=", "Zg===", "=", "====", "Zh==", "Zm9=", "Zm9v=", "Z g=", "Zm\n9v", "Zg==Zg==" };
+	static const char *const bad[] = {
+		"Z", "Zg=", "Zg===", "=", "====", "Zh==", "Zm9=", "Zm9v=", "Z g=", "Zm\n9v",
+		"Zg==Zg==",
+	};
 	_cleanup_buf_ struct buf b = BUF_INIT(100);
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -143,8 +148,10 @@ static void test_dates_refused(void **state)
 		"Fri, 24 May 2013 00:00:61 GMT", "Fri, 4 May 2013 00:00:00 GMT",
 	};
 	static const char *const iso[] = {
-		"", "2026-01-02", "2026-01-02T03:04:05", "2026-13-02T03:04:05Z", "2026-01-02T03:04:05.Z",
-		"2026-01-02T03:04:05+1:00", "2026-00-02T03:04:05Z", "2026-01-02 03:04:05Z", "2026-01-02T03:04:05ZZ",
+		"", "2026-01-02", "2026-01-02T03:04:05", "2026-13-02T03:04:05Z",
+		"2026-01-02T03:04:05.Z",
+		"2026-01-02T03:04:05+1:00", "2026-00-02T03:04:05Z", "2026-01-02 03:04:05Z",
+		"2026-01-02T03:04:05ZZ",
 	};
 	time_t t = 42;
 
@@ -186,10 +193,13 @@ static void test_sizes(void **state)
 		int r;
 		uint64_t v;
 	} cases[] = {
-		{ "0", 0, 0 }, { "200G", 0, 200 * GiB }, { "64KiB", 0, 64 * KiB }, { "64 kb", 0, 64 * KiB },
+		{ "0", 0, 0 }, { "200G", 0, 200 * GiB }, { "64KiB", 0, 64 * KiB },
+		{ "64 kb", 0, 64 * KiB },
 		{ "1T", 0, 1024 * GiB }, { "7b", 0, 7 }, { "12m", 0, 12 * MiB },
-		{ "80%", -EINVAL, 0 }, { "", -EINVAL, 0 }, { "G", -EINVAL, 0 }, { "-1", -EINVAL, 0 },
-		{ "1GX", -EINVAL, 0 }, { "1.5G", -EINVAL, 0 }, { "18446744073709551615", 0, UINT64_MAX },
+		{ "80%", -EINVAL, 0 }, { "", -EINVAL, 0 }, { "G", -EINVAL, 0 },
+		{ "-1", -EINVAL, 0 },
+		{ "1GX", -EINVAL, 0 }, { "1.5G", -EINVAL, 0 },
+		{ "18446744073709551615", 0, UINT64_MAX },
 		{ "18446744073709551616", -ERANGE, 0 }, { "99999999T", -ERANGE, 0 },
 	};
 	uint64_t v;
@@ -272,7 +282,9 @@ static void test_numbers(void **state)
 
 static void test_nearest_word(void **state)
 {
-	static const char *const known[] = { "format", "mount", "umount", "status", "endpoint", NULL };
+	static const char *const known[] = {
+		"format", "mount", "umount", "status", "endpoint", NULL,
+	};
 	static const char *const none[] = { NULL };
 
 	assert_string_equal(nearest_word("fromat", known), "format");
@@ -283,7 +295,9 @@ static void test_nearest_word(void **state)
 	assert_null(nearest_word("gc", known));
 	assert_null(nearest_word("", known));
 	assert_null(nearest_word("format", none));
-	assert_null(nearest_word("a-very-long-word-that-does-not-fit-into-the-table-of-the-distances-at-all", known));
+	assert_null(nearest_word(
+		"a-very-long-word-that-does-not-fit-into-the-table-of-the-distances-at-all",
+		known));
 }
 
 int main(void)

@@ -16,7 +16,8 @@ static void test_parts(void **state)
 
 	assert_int_equal(
 		uri_parse(
-			"s3://bucket/a/b%20c//?region=eu-west-1&path_style=yes&endpoint=http://h:1/x",
+			"s3://bucket/a/b%20c//?region=eu-west-1&path_style=yes&"
+			"endpoint=http://h:1/x",
 			&u, err, sizeof(err)),
 		0);
 	assert_string_equal(u.scheme, "s3");
@@ -82,7 +83,8 @@ static void test_words_of_the_factory(void **state)
 	assert_int_equal(opened("s3://bucket?regon=eu-west-1", err, sizeof(err)), -EINVAL);
 	assert_non_null(strstr(
 		err,
-		"unknown parameter 'regon' in s3://bucket?regon=eu-west-1 (did you mean 'region'?)"));
+		"unknown parameter 'regon' in s3://bucket?regon=eu-west-1 (did you mean "
+		"'region'?)"));
 	assert_non_null(strstr(err, "known are endpoint, region, path_style, ca_file, anonymous"));
 	assert_int_equal(opened("ftp://bucket", err, sizeof(err)), -EINVAL);
 	assert_non_null(strstr(err, "s3://, azblob://, gs:// and file://"));
@@ -178,7 +180,8 @@ static struct request *answered(const char *headers)
 static void test_headers_of_an_answer(void **state)
 {
 	_cleanup_(request_freep) struct request *r = answered(
-		"ETag:  \"abc\" \r\nContent-Length: 12\r\nX-Content-Length: 13\r\nRetry-After: 9999\r\n"
+		"ETag:  \"abc\" \r\nContent-Length: 12\r\nX-Content-Length: 13\r\n"
+		"Retry-After: 9999\r\n"
 		"Date: Fri, 24 May 2013 00:00:00 GMT\r\n");
 	struct span v;
 	uint64_t n;

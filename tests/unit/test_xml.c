@@ -31,7 +31,8 @@ static void assert_events(const char *text, const char *want)
 static void test_events(void **state)
 {
 	assert_events("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-		      "<L xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><K>a&amp;b&#x20;c</K><Empty/></L>",
+		      "<L xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><K>a&amp;b&#x20;c</K>"
+		      "<Empty/></L>",
 		      "+/L;+/L/K;/L/K=a&b c;+/L/Empty;/L/Empty=;/L=;");
 	assert_events("\xef\xbb\xbf<a><x:b xmlns:x=\"u\" x:t=\"1\" n=\"2\">\xc3\xa4</x:b></a>",
 		      "+/a;+/a/b;/a/b@t=1;/a/b@n=2;/a/b=\xc3\xa4;/a=;");
@@ -48,7 +49,8 @@ static void test_refuses(void **state)
 {
 	static const char *const bad[] = {
 		"", "text", "<a>", "<a></b>", "<a/><b/>", "<a>&nbsp;</a>", "<a>\xff</a>",
-		"<!DOCTYPE a [<!ENTITY x \"y\">]><a>&x;</a>", "<!DOCTYPE a SYSTEM \"http://x/y\"><a/>", "<a b=1/>",
+		"<!DOCTYPE a [<!ENTITY x \"y\">]><a>&x;</a>",
+		"<!DOCTYPE a SYSTEM \"http://x/y\"><a/>", "<a b=1/>",
 	};
 	const struct xml_handler none = { NULL };
 
