@@ -7,7 +7,7 @@
 
 The rules: `direction` (includes follow a write: tools -> fs -> cache -> backends -> base), `inside-fs` (their order within
 fs/), `door` (each library is included by one file), `waiting` (threads, clocks, sleep and randomness come from base/wait.h),
-`comment`, `banned`, `licence`, `length`, `blanks`, `words`.
+`comment`, `banned`, `licence`, `length`, `width` (of C), `blanks`, `words`.
 """
 import os
 import re
@@ -21,6 +21,7 @@ PRODUCT = tuple(layer + "/" for layer in LAYERS)
 TEXT_SUFFIXES = {".c", ".h", ".py", ".sh", ".md", ".build", ".txt", ".ini", ".conf", ".yml", ".pml", ".service", ".scd"}
 SKIPPED_FOLDERS = {".git", ".cache", "__pycache__"}
 LINES_MAX = 800
+COLUMNS_MAX = 100  # of C, where a tab is 8
 
 # Levels inside fs/, the first pattern that fits counts; a file may include its own level and lower ones.
 FS_LEVELS = [
@@ -186,6 +187,15 @@ def check_length(file):
         yield lines, f"{lines} lines, {LINES_MAX} allowed: split it by noun"
 
 
+def check_width(file):
+    if not file.is_c:
+        return
+    for number, line in enumerate(file.text.split("\n"), 1):
+        columns = len(line.expandtabs(8))
+        if columns > COLUMNS_MAX:
+            yield number, f"{columns} columns, {COLUMNS_MAX} allowed"
+
+
 def check_blanks(file):
     if not file.is_c:
         return
@@ -212,6 +222,7 @@ RULES = {
     "banned": check_banned,
     "licence": check_licence,
     "length": check_length,
+    "width": check_width,
     "blanks": check_blanks,
     "words": check_words,
 }
@@ -277,6 +288,7 @@ PLANTED = [
     ("licence", "base/planted.c", "int x;\n"),
     ("licence", "tests/planted.sh", "#!/bin/sh\n\n\n# SPDX-License-Identifier: Apache-2.0\n"),
     ("length", "base/planted.c", HEAD + "int x;\n" * LINES_MAX),
+    ("width", "tests/unit/planted.h", HEAD + "\t/* " + "x" * (COLUMNS_MAX - 13) + " */\n"),
     ("blanks", "base/planted.c", HEAD + "void f(void)\n{\n        g();\n}\n"),
     ("blanks", "base/planted.c", HEAD + "int x; \n"),
     ("words", "base/planted.c", HEAD + "/* " + "TO" + "DO: later */\n"),
