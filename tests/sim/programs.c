@@ -221,7 +221,7 @@ static bool request_submit(struct request *q, enum commit_how how)
 static void some_op(struct machine *m)
 {
 	struct request *q = request_new(m);
-	const enum commit_how how = sim_chance(70) ? COMMIT_EARLY : COMMIT_ORDERED;
+	const enum commit_how how = sim_chance(80) ? COMMIT_EARLY : COMMIT_ORDERED;
 	const uint64_t patience = sim_chance(20) ? NS_PER_S / 10 : 70 * NS_PER_S;
 
 	if (!draw_op(m, q) || !request_submit(q, how) || request_wait(q, clock_now() + patience))

@@ -9,7 +9,7 @@
 
 #define MACHINES_MAX 3u
 #define PROPOSERS 5u /* at least as many */
-#define NAMES 6u
+#define NAMES 4u
 
 enum outage { OUTAGE_NONE, OUTAGE_REFUSES, OUTAGE_MUTE };
 
