@@ -19,7 +19,8 @@ struct slot *slot_open(struct journal *j)
 {
 	struct slot *s;
 
-	if (plant(PLANT_COMPARE_BY_AUTHOR)) /* one's own older links are met again only if they were forgotten */
+	/* One's own older links are met again only if they were forgotten. */
+	if (plant(PLANT_COMPARE_BY_AUTHOR))
 		slot_close(j);
 	s = j->open;
 	if (s) {

@@ -107,7 +107,8 @@ static void draw(void)
 	for (unsigned i = 0; i < CLUSTER_STORES; i++)
 		world.latency_ns[i] = ms(1 + sim_below(sim_chance(20) ? 200 : 20));
 	world.options.hold_ns = ms(holds_ms[sim_below(ARRAY_SIZE(holds_ms))]);
-	world.options.delay_ns = ms(50 + sim_below(sim_chance(30) ? 3000 : 450)); /* long: much is answered early */
+	/* When it is long, much is answered early. */
+	world.options.delay_ns = ms(50 + sim_below(sim_chance(30) ? 3000 : 450));
 	world.options.freshness_ns = ms(300 + sim_below(700));
 	world.options.deadline_ns = 60 * NS_PER_S;
 }

@@ -141,8 +141,8 @@ static void test_owner_is_fast(void **state)
 	assert_int_equal(propose(&a, "one", "one"), 0);
 	assert_true(journal_owns_next(a.journal));
 	assert_int_equal(propose(&a, "two", "two"), 0);
-	/* Two links at each store for the first slot, one for the second. A store whose promise came late is not
-	 * asked to accept, and any last copy may come late. */
+	/* Two links at each store for the first slot, one for the second. A store whose promise
+	 * came late is not asked to accept, and any last copy may come late. */
 	while (objects() < 7)
 		sleep_for(NS_PER_MS);
 	assert_in_range(objects(), 7, 9);
