@@ -2,15 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the tests of finished builds and sums up what they say.
 
-    run.py --plain BUILD [--sanitized BUILD] [SUITE...]
+    run.py --plain BUILD [--sanitized BUILD] [--jobs N] [SUITE...]
 
 Meson's tests (all suites but `slow`) and the scripts: every executable *.sh and *.py in the folders of SCRIPT_FOLDERS. A script
 gets MANGROVE_BUILD and a TMPDIR of its own, has LIMIT_S seconds (or as its line "# time limit: N s" says), and ends with 0, with
-77 (skipped; the reason is its last line), or else it failed. Whatever it leaves behind is ended and unmounted.
+77 (skipped; the reason is its last line), or else it failed. N scripts run at a time, those that may take long first; one with
+the line "# runs alone" has the machine for itself, after the others. What a test leaves behind, a process, a mount or a file, is
+ended and removed, and fails the test.
 
 A test may count for itself: a last line "N passed, M failed, K skipped", cmocka's or unittest's own. Otherwise it counts as one.
 """
 import argparse
+import concurrent.futures
 import json
 import os
 import re
@@ -20,6 +23,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -29,6 +33,8 @@ SANITIZED_SUITES = ["unit", "contract", "sim"]  # those whose code is worth the 
 LIMIT_S = 900
 SKIPPED = 77
 SHOWN_LINES = 60
+JOBS = 2  # most of a test with outages is waiting
+GRACE_S = 10  # a daemon that was unmounted ends by itself
 
 
 class Total:
@@ -37,9 +43,15 @@ class Total:
     def __init__(self):
         self.passed = self.failed = self.skipped = 0
         self.skips, self.failures = [], []
+        self.suites = {}  # name: [passed, failed, skipped, seconds, (seconds, name) of the slowest]
+        self.lock = threading.Lock()
 
-    def add(self, name, status, output):
+    def add(self, name, status, output, seconds=0.0):
         """status: "ok", "failed" or "skipped", as the test ended."""
+        with self.lock:
+            self._add(name, status, output, seconds)
+
+    def _add(self, name, status, output, seconds):
         passed, failed, skipped = counted(output) or (0, 0, 0)
         if status == "failed" and not failed:
             failed += 1
@@ -48,6 +60,9 @@ class Total:
         elif status == "ok" and not passed + failed + skipped:
             passed += 1
         self.passed, self.failed, self.skipped = self.passed + passed, self.failed + failed, self.skipped + skipped
+        suite = self.suites.setdefault(name.split("/")[0], [0, 0, 0, 0.0, (0.0, "")])
+        suite[:3] = suite[0] + passed, suite[1] + failed, suite[2] + skipped
+        suite[3:] = suite[3] + seconds, max(suite[4], (seconds, name.partition("/")[2]))
         if failed:
             self.failures.append(name)
         if skipped:
@@ -82,9 +97,10 @@ def reasons(output):
 
 
 def show(status, name, seconds, output=""):
-    print(f"{status:8}{name} ({seconds:.1f} s)", flush=True)
+    text = f"{status:8}{name} ({seconds:.1f} s)\n"
     if status == "failed":
-        print("".join(f"    | {line}\n" for line in output.splitlines()[-SHOWN_LINES:]), flush=True)
+        text += "".join(f"    | {line}\n" for line in output.splitlines()[-SHOWN_LINES:]) + "\n"
+    print(text, end="", flush=True)
 
 
 # ---- meson's tests ----
@@ -98,7 +114,9 @@ def run_meson(build, suites, label, slowness, total):
         command += ["--suite", suite]
     log = build / "meson-logs" / "testlog.json"
     log.unlink(missing_ok=True)
-    environment = dict(os.environ, MANGROVE_BUILD=str(build))
+    folder, mark = Path(tempfile.mkdtemp(prefix="mangrove-run-")), new_mark()
+    environment = dict(os.environ, MANGROVE_BUILD=str(build), TMPDIR=str(folder))
+    environment.update([mark.split("=")])
     environment.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     ran = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
@@ -109,10 +127,14 @@ def run_meson(build, suites, label, slowness, total):
         if test["result"] == "TIMEOUT":
             output += "\ntoo slow: ended by meson"
         show(status, name, test["duration"], output)
-        total.add(name, status, output)
+        total.add(name, status, output, test["duration"])
     if done.returncode and not any(MESON_STATUS.get(test["result"], "failed") == "failed" for test in ran):
         show("failed", f"{label}meson test", 0, done.stdout)
         total.add(f"{label}meson test", "failed", "")
+    left = clean_up(mark, folder, 0 if done.returncode else GRACE_S)
+    if left and not done.returncode:  # those that meson ended had no chance to clean up
+        show("failed", f"{label}clean", 0, left)
+        total.add(f"{label}clean", "failed", "")
 
 
 def known_suites(build):
@@ -162,19 +184,39 @@ def kill(pid, group=False):
         pass  # it has ended by itself
 
 
-def clean_up(group, mark, folder):
-    kill(group, group=True)
+def new_mark():
+    return f"MANGROVE_TEST_RUN={secrets.token_hex(8)}"
+
+
+def clean_up(mark, folder, grace_s, group=None):
+    """Ends and removes what the tests left behind; answers it, a line each. grace_s: for processes to end by themselves."""
+    end = time.monotonic() + grace_s
+    while time.monotonic() < end and any(descendants(mark)) and not mounts_below(folder):
+        time.sleep(0.1)
+    left = [f"still mounted: {point}" for point in mounts_below(folder)]
+    left += [f"still running: {name_of(pid)}" for pid in descendants(mark)]
+    left += [f"not removed: {path}" for path in sorted(folder.iterdir())]
+    if group:
+        kill(group, group=True)
     for point in mounts_below(folder):
         subprocess.run(["umount", "-l", point], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for pid in descendants(mark):
         kill(pid)
     shutil.rmtree(folder, ignore_errors=True)
+    return "\n".join(left)
+
+
+def name_of(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ").strip()
+    except OSError:
+        return f"process {pid}"
 
 
 def run_script(path, build, total):
     name = str(path.relative_to(TOP / "tests"))
-    folder = Path(tempfile.mkdtemp(prefix="mangrove-run-"))
-    mark = f"MANGROVE_TEST_RUN={secrets.token_hex(8)}"
+    folder, mark = Path(tempfile.mkdtemp(prefix="mangrove-run-")), new_mark()
+    folder.chmod(0o755)  # tests have other users look in
     environment = dict(os.environ, MANGROVE_BUILD=str(build), TMPDIR=str(folder), PYTHONDONTWRITEBYTECODE="1")
     environment.update([mark.split("=")])
     begin, limit = time.monotonic(), limit_of(path)
@@ -186,15 +228,35 @@ def run_script(path, build, total):
             code = process.wait(timeout=limit)
         except subprocess.TimeoutExpired:
             code = None
-        clean_up(process.pid, mark, folder)
+        seconds = time.monotonic() - begin
+        left = clean_up(mark, folder, GRACE_S if code == 0 else 0, process.pid)
         process.wait()
         log.seek(0)
         output = log.read()
     if code is None:
         output += f"\ntoo slow: ended after {limit} s"
+    elif code == 0 and left:
+        code, output = 1, f"{output}\nleft behind:\n{left}"
     status = "ok" if code == 0 else "skipped" if code == SKIPPED else "failed"
-    show(status, name, time.monotonic() - begin, output)
-    total.add(name, status, output)
+    show(status, name, seconds, output)
+    total.add(name, status, output, seconds)
+
+
+def run_scripts(paths, build, jobs, total):
+    alone = [path for path in paths if "\n# runs alone" in path.read_text(errors="replace")]
+    together = sorted((path for path in paths if path not in alone), key=limit_of, reverse=True)
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for done in [pool.submit(run_script, path, build, total) for path in together]:
+            done.result()
+    for path in alone:
+        run_script(path, build, total)
+
+
+def table(total):
+    """Where the time went. Suites run on several cores: the seconds of all tests, not of the clock."""
+    print(f"\n{'suite':24}{'passed':>8}{'failed':>8}{'skipped':>8}{'seconds':>9}  slowest")
+    for name, (passed, failed, skipped, seconds, (most, slowest)) in total.suites.items():
+        print(f"{name:24}{passed:8}{failed:8}{skipped:8}{seconds:9.1f}  {slowest} {most:.1f}")
 
 
 def report(total):
@@ -213,8 +275,10 @@ def main():
     parser = argparse.ArgumentParser(description="runs the tests of finished builds")
     parser.add_argument("--plain", type=Path, required=True)
     parser.add_argument("--sanitized", type=Path)
+    parser.add_argument("--jobs", type=int, default=JOBS, help="scripts at a time")
     parser.add_argument("suites", nargs="*")
     options = parser.parse_args()
+    begin = time.monotonic()
     total, known = Total(), known_suites(options.plain)
     strange = [s for s in options.suites if s not in known and s not in SCRIPT_FOLDERS]
     if strange:
@@ -223,10 +287,12 @@ def main():
     twice = [s for s in SANITIZED_SUITES if s in chosen] if options.sanitized else []
     if chosen:
         run_meson(options.plain, chosen, "", 2, total)
-    for path in scripts(f for f in SCRIPT_FOLDERS if not options.suites or f in options.suites):
-        run_script(path, options.plain, total)
+    folders = [f for f in SCRIPT_FOLDERS if not options.suites or f in options.suites]
+    run_scripts(list(scripts(folders)), options.plain, options.jobs, total)
     if twice:
         run_meson(options.sanitized, twice, "sanitized ", 6, total)
+    table(total)
+    print(f"{'all, by the clock':48}{time.monotonic() - begin:9.1f}")
     return report(total)
 
 

@@ -84,12 +84,33 @@ class Scripts(unittest.TestCase):
     def test_nothing_outlives_it(self):
         note = run.TOP / "pid"
         # In a session of its own, as a daemon: no process group reaches it.
-        self.run_one(f"setsid sleep 600 & echo $! >{note}\nsleep 0.2\ntouch $TMPDIR/file\necho $TMPDIR >{note}.folder\n")
+        grace, run.GRACE_S = run.GRACE_S, 0.5
+        self.addCleanup(setattr, run, "GRACE_S", grace)
+        total, said = self.run_one(f"setsid sleep 600 & echo $! >{note}\ntouch $TMPDIR/file\necho $TMPDIR >{note}.folder\n")
+        self.assertEqual(total.failed, 1)
+        self.assertIn("still running: sleep 600", said)
+        self.assertIn("file", said)
         pid, end = note.read_text().strip(), time.monotonic() + 30
         while is_alive(pid) and time.monotonic() < end:
             time.sleep(0.05)
         self.assertFalse(is_alive(pid))
         self.assertFalse(os.path.exists(Path(f"{note}.folder").read_text().strip()))
+
+    def test_a_daemon_may_take_a_moment(self):
+        self.assertEqual(self.run_one("setsid sleep 0.5 &\n")[0].failed, 0)
+
+    def test_alone(self):
+        note = run.TOP / "note"
+        for name in ("a.sh", "b.sh"):
+            (run.TOP / "tests/mount" / name).write_text(f"#!/bin/sh\n# runs alone\necho {name} >>{note}\nsleep 0.3\necho {name} >>{note}\n")
+            (run.TOP / "tests/mount" / name).chmod(0o755)
+        (run.TOP / "tests/mount/c.sh").write_text(f"#!/bin/sh\necho c.sh >>{note}\n")
+        (run.TOP / "tests/mount/c.sh").chmod(0o755)
+        total = run.Total()
+        with contextlib.redirect_stdout(io.StringIO()):
+            run.run_scripts(list(run.scripts(["mount"])), run.TOP, 3, total)
+        self.assertEqual(note.read_text().split(), ["c.sh", "a.sh", "a.sh", "b.sh", "b.sh"])
+        self.assertEqual(total.suites["mount"][:3], [3, 0, 0])
 
     def test_only_executables(self):
         (run.TOP / "tests/mount/helper.py").write_text("")

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each store in turn fails in each way under a mix of writes, reads, fsyncs and renames: no program sees an error, afterwards the volume
 heals by itself, and what the store then holds is complete. The longest wait of a program is printed, not asserted."""
+# time limit: 1200 s
 
 import os
 import signal
