@@ -18,12 +18,11 @@ static void making_release(struct acceptor *a)
 	a->sealed = blob_unref(a->sealed);
 }
 
+/* It goes on: a late copy is welcome, and a late answer tells how the store is. */
 static void let_go(struct acceptor *a)
 {
 	if (!a->call)
 		return;
-	if (a->doing != ACCEPTOR_PUTTING)
-		call_cancel(&a->call->call);
 	journal_let_go(a->journal, a->store, a->slot, take_ptr(&a->call),
 		       a->sealed ? blob_span(a->sealed).len : 0);
 }

@@ -77,8 +77,10 @@ void journal_ring(struct journal *j, uint64_t distance)
 /* One of the stores in turn: a bell is rung at all of them. */
 static unsigned listen_at(struct journal *j)
 {
-	const uint64_t pick = journal_pick(j);
+	uint64_t pick = replicas_up(j->o.replicas) & j->o.stores;
 
+	if (!pick)
+		pick = j->o.stores;
 	do
 		j->bell.store = (j->bell.store + 1) % REPLICAS_MAX;
 	while (!(pick & (1ull << j->bell.store)));

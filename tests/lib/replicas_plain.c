@@ -58,3 +58,8 @@ bool replicas_allows(struct replicas *r, unsigned i)
 {
 	return true;
 }
+
+uint64_t replicas_up(struct replicas *r)
+{
+	return (1ull << r->n) - 1;
+}
