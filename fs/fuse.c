@@ -199,6 +199,8 @@ static int prepare(struct mountfs *fs, char *err, size_t err_size)
 		return fail(-ENOMEM);
 	r = session_new(fs);
 	if (r == 0)
+		r = interrupts_start(fs);
+	if (r == 0)
 		r = notify_start(fs);
 	return r;
 }
@@ -207,6 +209,7 @@ static void release(struct mountfs *fs)
 {
 	pool_free(fs->readers); /* ends what is under way: it still answers through the session */
 	pool_free(fs->writers);
+	interrupts_stop(fs);
 	notify_stop(fs);
 	if (fs->session)
 		fuse_session_destroy(fs->session);

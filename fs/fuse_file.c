@@ -15,10 +15,26 @@ static struct file *file_of(const struct fuse_file_info *fi)
 	return (struct file *)(uintptr_t)fi->fh;
 }
 
+/* Set by the kernel on the handle that a running program keeps of its file; no program can set it. */
+#define FMODE_EXEC 0x20
+
+/*
+ * The kernel refuses to truncate a running program, except here: of open(O_RDONLY | O_TRUNC) the file system hears
+ * before it has looked, and the program would lose its pages.
+ */
+static enum file_use use_of(const struct fuse_file_info *fi)
+{
+	if (fi->flags & FMODE_EXEC)
+		return FILE_EXECUTE;
+	if (fi->flags & O_TRUNC)
+		return (fi->flags & O_ACCMODE) == O_RDONLY ? FILE_TRUNCATE_UNLESS_RUNNING : FILE_TRUNCATE;
+	return FILE_PLAIN;
+}
+
 int open_handle(struct mountfs *fs, uint64_t ino, struct fuse_file_info *fi)
 {
 	struct file *f;
-	int r = file_open(fs->v->data, ino, fi->flags & O_TRUNC, &f);
+	int r = file_open(fs->v->data, ino, use_of(fi), &f);
 
 	if (r < 0)
 		return r;
@@ -32,6 +48,11 @@ int open_handle(struct mountfs *fs, uint64_t ino, struct fuse_file_info *fi)
 	return 0;
 }
 
+void close_handle(const struct fuse_file_info *fi)
+{
+	file_close(file_of(fi), use_of(fi));
+}
+
 static void open_now(struct mountfs *fs, fuse_req_t req, uint64_t ino, struct fuse_file_info *fi)
 {
 	int r = open_handle(fs, ino, fi);
@@ -39,7 +60,7 @@ static void open_now(struct mountfs *fs, fuse_req_t req, uint64_t ino, struct fu
 	if (r < 0)
 		reply_err(req, r);
 	else if (fuse_reply_open(req, fi) < 0)
-		file_close(file_of(fi)); /* interrupted: no release will come */
+		close_handle(fi); /* interrupted: no release will come */
 }
 
 /* One deferred operation on an open file; which fields count depends on the operation. */
@@ -263,6 +284,8 @@ static void sync_file(fuse_req_t req, struct fuse_file_info *fi, bool closing)
 		return;
 	}
 	job->closing = closing;
+	if (closing)
+		later_let_go(job->later);
 	if (file_dirty(f))
 		run_job(fs->writers, job, sync_waiting);
 	else
@@ -281,7 +304,7 @@ void do_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 
 void do_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	file_close(file_of(fi));
+	close_handle(fi);
 	fuse_reply_err(req, 0);
 }
 

@@ -19,6 +19,7 @@
 #include "fs/ns/lookup.h"
 
 struct notify;
+struct interrupts;
 
 struct mountfs {
 	struct volume *v;
@@ -27,6 +28,7 @@ struct mountfs {
 	struct pool *readers;  /* reads that wait for a store */
 	struct pool *writers;  /* writes, flushes and what else waits */
 	struct notify *notify;
+	struct interrupts *interrupts;
 	uint64_t root;         /* the inode shown as the root (subdir=) */
 	int ready_fd;
 	uint64_t others_ns;    /* clock of the last change by another mount; atomic */
@@ -51,20 +53,29 @@ static inline fuse_ino_t shown_ino(struct mountfs *fs, uint64_t ino)
 	return ino == fs->root ? FUSE_ROOT_ID : ino;
 }
 
-/* fuse_reply.c: answering later */
+/* fuse_interrupt.c: answering later */
 struct later {
+	struct later *prev, *next; /* those that were interrupted */
 	fuse_req_t req;
 	struct mountfs *fs;
-	struct lock lock;
-	bool answered;
+	pid_t pid;     /* the thread that waits */
+	bool answered; /* atomic */
+	bool watched;
 	struct metric *metric; /* of the operation */
 	uint64_t begin_ns;
 };
-/* From now on an interruption answers EINTR. NULL: no memory (nothing was answered). */
+/* From now on a signal that ends the program is answered with EINTR. NULL: no memory (nothing was answered). */
 struct later *later_new(fuse_req_t req);
 /* True: the caller answers l->req, now. False: it was answered. */
 bool later_claim(struct later *l);
+/* A program that was killed closes its files, and nobody hears how that goes: answered now, what is done goes on. */
+void later_let_go(struct later *l);
 void later_free(struct later *l);
+int interrupts_start(struct mountfs *fs);
+/* Waits for the last answer. */
+void interrupts_stop(struct mountfs *fs);
+
+/* fuse_reply.c */
 /* Claims, answers, frees. error: 0 or -errno. */
 void later_reply_err(struct later *l, int error);
 /*
@@ -136,3 +147,4 @@ void do_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_f
 			int flags);
 /* Opens the file for a handle and sets what the kernel may cache of it. */
 int open_handle(struct mountfs *fs, uint64_t ino, struct fuse_file_info *fi);
+void close_handle(const struct fuse_file_info *fi);

@@ -43,12 +43,12 @@ static void answer_create(struct mountfs *fs, struct name_job *job, uint64_t ino
 	if (r == 0) {
 		r = entry_of(fs, ino, &e);
 		if (r < 0)
-			file_close((struct file *)job->fi.fh);
+			close_handle(&job->fi);
 	}
 	if (r < 0)
 		reply_err(job->later->req, r);
 	else if (fuse_reply_create(job->later->req, &e, &job->fi) < 0)
-		file_close((struct file *)job->fi.fh); /* interrupted: no release will come */
+		close_handle(&job->fi); /* interrupted: no release will come */
 }
 
 static void name_answer(struct name_job *job, const struct result *res)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Answers: attributes, errors, and requests that are answered later. */
+/* Answers: attributes and errors. */
 #include "fs/fuse_i.h"
 
 #include "base/log.h"
@@ -13,53 +13,6 @@
 #define QUIET_NS (60 * NS_PER_S)
 #define CACHE_QUIET 30.0
 #define CACHE_SHARED 1.0
-
-static void on_interrupt(fuse_req_t req, void *arg)
-{
-	struct later *l = arg;
-	bool ours;
-
-	lock_take(&l->lock);
-	ours = !l->answered;
-	l->answered = true;
-	lock_give(&l->lock);
-	if (ours) /* after this nobody touches req; l belongs to its own end */
-		fuse_reply_err(req, EINTR);
-}
-
-struct later *later_new(fuse_req_t req)
-{
-	struct later *l = calloc(1, sizeof(*l));
-
-	if (!l)
-		return NULL;
-	l->req = req;
-	l->fs = fs_of(req);
-	lock_init(&l->lock, RANK_LEAF);
-	timed_defer(l);
-	fuse_req_interrupt_func(req, on_interrupt, l);
-	return l;
-}
-
-bool later_claim(struct later *l)
-{
-	bool ours;
-
-	lock_take(&l->lock);
-	ours = !l->answered;
-	l->answered = true;
-	lock_give(&l->lock);
-	if (ours) /* waits for a running on_interrupt, which finds it answered */
-		fuse_req_interrupt_func(l->req, NULL, NULL);
-	timed_end(l);
-	return ours;
-}
-
-void later_free(struct later *l)
-{
-	lock_release(&l->lock);
-	free(l);
-}
 
 void later_reply_err(struct later *l, int error)
 {

@@ -38,7 +38,7 @@ struct file {
 	unsigned refs;    /* under the table's lock: handles, and one while dirty */
 	UT_hash_handle hh;
 	/* under lock */
-	unsigned handles;
+	unsigned handles, running; /* the handles of FILE_EXECUTE among them */
 	struct segments segs;
 	bool dirty;            /* holds a reference of its own; segs or replace */
 	bool unsynced;         /* written since commit_sync was last asked for it */

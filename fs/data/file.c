@@ -4,8 +4,19 @@
 
 #include <sys/stat.h>
 
-int file_open(struct data *d, uint64_t ino, bool trunc, struct file **ret)
+static void replace_locked(struct file *f)
 {
+	segments_release(&f->segs, file_run_free, f->data);
+	f->replace = true;
+	f->append = false;
+	f->base_size = 0;
+	f->mtime_ns = commit_time(f->data->o.commit);
+	file_mark_dirty_locked(f);
+}
+
+int file_open(struct data *d, uint64_t ino, enum file_use use, struct file **ret)
+{
+	const bool trunc = use == FILE_TRUNCATE || use == FILE_TRUNCATE_UNLESS_RUNNING;
 	struct file *f = file_find(d, ino);
 	struct inode_row row;
 	int r;
@@ -14,16 +25,13 @@ int file_open(struct data *d, uint64_t ino, bool trunc, struct file **ret)
 		return fail(-ENOMEM);
 	lock_take(&f->lock);
 	r = data_inode(d, ino, &row);
+	if (r == 0 && use == FILE_TRUNCATE_UNLESS_RUNNING && f->running)
+		r = -ETXTBSY;
 	if (r == 0) {
 		f->handles++;
-		if (trunc && (row.size || f->segs.n)) {
-			segments_release(&f->segs, file_run_free, d);
-			f->replace = true;
-			f->append = false;
-			f->base_size = 0;
-			f->mtime_ns = commit_time(d->o.commit);
-			file_mark_dirty_locked(f);
-		}
+		f->running += use == FILE_EXECUTE;
+		if (trunc && (row.size || f->segs.n))
+			replace_locked(f);
 	}
 	lock_give(&f->lock);
 	if (r < 0) {
@@ -73,12 +81,13 @@ static bool is_orphan(struct data *d, uint64_t ino)
 	return data_inode(d, ino, &row) == 0 && row.nlink == 0;
 }
 
-void file_close(struct file *f)
+void file_close(struct file *f, enum file_use use)
 {
 	struct data *d = f->data;
 	bool unref = false, gone = false;
 
 	lock_take(&f->lock);
+	f->running -= use == FILE_EXECUTE;
 	if (--f->handles == 0 && is_orphan(d, f->ino)) {
 		gone = true;
 		unref = discard_locked(f);

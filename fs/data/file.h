@@ -27,6 +27,12 @@ enum file_cond {
 	/* with FILE_NO_WAIT: needs the network or memory; call again from a pool */
 	FILE_WOULD_WAIT = 1,
 };
+enum file_use {
+	FILE_PLAIN,
+	FILE_TRUNCATE,                /* as by O_TRUNC (D4) */
+	FILE_TRUNCATE_UNLESS_RUNNING, /* -ETXTBSY while a handle is open to execute it */
+	FILE_EXECUTE,
+};
 enum file_wait { FILE_NO_WAIT, FILE_WAIT };
 
 struct data_options {
@@ -52,16 +58,13 @@ void data_on_bad(struct data *d,
 struct data *data_free(struct data *d);
 DEFINE_CLEANUP(struct data *, data_free)
 
-/*
- * Opens an inode; trunc: as by O_TRUNC (D4). 0, -ENOMEM, -ESTALE (no such inode). One reference for
- * the caller.
- */
-must_check int file_open(struct data *d, uint64_t ino, bool trunc, struct file **ret);
+/* Opens an inode. 0, -ENOMEM, -ESTALE (no such inode), -ETXTBSY. One reference for the caller. */
+must_check int file_open(struct data *d, uint64_t ino, enum file_use use, struct file **ret);
 /* Keeps it alive beyond its handle, for what is under way. */
 struct file *file_ref(struct file *f);
 void file_unpin(struct file *f);
-/* The last one out reaps an inode that has no name any more. */
-void file_close(struct file *f);
+/* The last one out reaps an inode that has no name any more. use: as it was opened. */
+void file_close(struct file *f, enum file_use use);
 
 /*
  * Reads up to len bytes at off into dst; *ret_len is less at the end of the file only. 0,
