@@ -26,6 +26,7 @@ import sys
 import tempfile
 import time
 import traceback
+import typing
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
@@ -35,6 +36,28 @@ LIMIT_S = 120  # after so long without an end something hangs
 
 class Skip(Exception):
     """A component is missing; the text says which and why."""
+
+
+class Counts(typing.NamedTuple):
+    """What a test answers that has counted the cases of a suite."""
+    passed: int
+    failed: int
+    skipped: int
+
+
+def cached(name):
+    """A folder for what is fetched or built once for all tests."""
+    base = os.environ.get("MANGROVE_TEST_CACHE") or os.path.join(
+        os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "mangrove-tests")
+    path = os.path.join(base, name)
+    os.makedirs(path, exist_ok=True)
+    return path
+
+
+def complaints(log):
+    """The errors and warnings of a daemon's log."""
+    with open(log, errors="replace") as f:
+        return [line.rstrip() for line in f if line.split(" ", 2)[1:2] in (["error"], ["warning"], ["warn"])]
 
 
 def build_dir():
@@ -71,8 +94,8 @@ def is_mounted(path):
 class Mount:
     """One mounted volume."""
 
-    def __init__(self, rig, directory, cache, options):
-        self.rig, self.dir, self.cache, self.options = rig, directory, cache, options
+    def __init__(self, rig, directory, cache, options, log):
+        self.rig, self.dir, self.cache, self.options, self.log = rig, directory, cache, options, log
 
     def path(self, *parts):
         return os.path.join(self.dir, *parts)
@@ -279,11 +302,11 @@ class Rig:
         if not os.path.isdir(directory) and directory not in self.dead:
             os.makedirs(directory)
         opts = ",".join(filter(None, [f"cache_dir={cache}", "listen=none", options]))
-        out = self.run("mount", self.config, directory, "-o", opts, "--log-file",
-                       os.path.join(self.tmp, f"mount{n}.log"), check=check)
+        log = os.path.join(self.tmp, f"mount{n}.log")
+        out = self.run("mount", self.config, directory, "-o", opts, "--log-file", log, check=check)
         if out.returncode:
             return out
-        m = Mount(self, directory, cache, options)
+        m = Mount(self, directory, cache, options, log)
         self.mounts.append(m)
         return m
 
@@ -367,7 +390,7 @@ def main():
     for name in names:
         begin = time.monotonic()
         try:
-            getattr(module, name)()
+            value = getattr(module, name)()
         except Skip as e:
             skipped += 1
             print(f"skip - {name}: {e}", flush=True)
@@ -376,7 +399,8 @@ def main():
             traceback.print_exc()
             print(f"not ok - {name}", flush=True)
         else:
-            passed += 1
-            print(f"ok - {name} ({time.monotonic() - begin:.1f} s)", flush=True)
+            own = value if isinstance(value, Counts) else Counts(1, 0, 0)
+            passed, failed, skipped = passed + own.passed, failed + own.failed, skipped + own.skipped
+            print(f"{'not ok' if own.failed else 'ok'} - {name} ({time.monotonic() - begin:.1f} s)", flush=True)
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     sys.exit(1 if failed else 77 if skipped and not passed else 0)
