@@ -15,20 +15,22 @@ static struct file *file_of(const struct fuse_file_info *fi)
 	return (struct file *)(uintptr_t)fi->fh;
 }
 
-/* Set by the kernel on the handle that a running program keeps of its file; no program can set it. */
+/* The kernel's flag of the handle that a running program keeps of its file. */
 #define FMODE_EXEC 0x20
 
 /*
- * The kernel refuses to truncate a running program, except here: of open(O_RDONLY | O_TRUNC) the file system hears
- * before it has looked, and the program would lose its pages.
+ * The kernel refuses to truncate a running program, except here: of open(O_RDONLY | O_TRUNC) the
+ * file system hears before it has looked, and the program would lose its pages.
  */
 static enum file_use use_of(const struct fuse_file_info *fi)
 {
 	if (fi->flags & FMODE_EXEC)
 		return FILE_EXECUTE;
-	if (fi->flags & O_TRUNC)
-		return (fi->flags & O_ACCMODE) == O_RDONLY ? FILE_TRUNCATE_UNLESS_RUNNING : FILE_TRUNCATE;
-	return FILE_PLAIN;
+	if (!(fi->flags & O_TRUNC))
+		return FILE_PLAIN;
+	if ((fi->flags & O_ACCMODE) == O_RDONLY)
+		return FILE_TRUNCATE_UNLESS_RUNNING;
+	return FILE_TRUNCATE;
 }
 
 int open_handle(struct mountfs *fs, uint64_t ino, struct fuse_file_info *fi)

@@ -64,11 +64,17 @@ struct later {
 	struct metric *metric; /* of the operation */
 	uint64_t begin_ns;
 };
-/* From now on a signal that ends the program is answered with EINTR. NULL: no memory (nothing was answered). */
+/*
+ * From now on a signal that ends the program is answered with EINTR. NULL: no memory (nothing was
+ * answered).
+ */
 struct later *later_new(fuse_req_t req);
 /* True: the caller answers l->req, now. False: it was answered. */
 bool later_claim(struct later *l);
-/* A program that was killed closes its files, and nobody hears how that goes: answered now, what is done goes on. */
+/*
+ * A program that was killed closes its files, and nobody hears how that goes: it is answered now,
+ * what is done goes on.
+ */
 void later_let_go(struct later *l);
 void later_free(struct later *l);
 int interrupts_start(struct mountfs *fs);

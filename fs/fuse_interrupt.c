@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Signals of programs that wait for an answer. A signal that ends the program ends the call, at once. One that the
- * program handles does not: file systems of a disk, and NFS, finish mkdir or rename first, and programs rely on it
- * (Go's scheduler sends SIGURG a hundred times a second). The kernel tells of the first signal only, so whoever was
- * interrupted is looked at again until it is answered.
+ * Signals of programs that wait for an answer. A signal that ends the program ends the call, at
+ * once. One that the program handles does not: file systems of a disk, and NFS, finish mkdir or
+ * rename first, and programs rely on it (Go's scheduler sends SIGURG a hundred times a second). The
+ * kernel tells of the first signal only, so whoever was interrupted is looked at again until it is
+ * answered.
  */
 #include "fs/fuse_i.h"
 
@@ -27,19 +28,22 @@ static uint64_t bit_of(int signal)
 	return 1ull << (signal - 1);
 }
 
-/* Signals of which the kernel makes nothing, or a stop, where the program does not say otherwise. */
+/* Signals of which the kernel makes nothing, or a stop, unless the program says otherwise. */
 static uint64_t harmless(void)
 {
-	return bit_of(SIGCHLD) | bit_of(SIGURG) | bit_of(SIGWINCH) | bit_of(SIGCONT) | bit_of(SIGSTOP) | bit_of(SIGTSTP) |
-	       bit_of(SIGTTIN) | bit_of(SIGTTOU);
+	return bit_of(SIGCHLD) | bit_of(SIGURG) | bit_of(SIGWINCH) | bit_of(SIGCONT) |
+	       bit_of(SIGSTOP) | bit_of(SIGTSTP) | bit_of(SIGTTIN) | bit_of(SIGTTOU);
 }
 
-/* Is a signal on its way that ends the thread? One that cannot be looked at (another PID namespace) counts as ending. */
+/*
+ * Is a signal on its way that ends the thread? One that cannot be looked at (another PID namespace)
+ * counts as ending.
+ */
 static bool is_dying(pid_t tid)
 {
 	uint64_t pending = 0, unheard = harmless();
 	unsigned long long mask;
-	char path[32], line[128];
+	char path[32], line[128], name[7];
 	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
@@ -47,10 +51,11 @@ static bool is_dying(pid_t tid)
 	if (!f)
 		return true;
 	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "SigPnd: %llx", &mask) == 1 || sscanf(line, "ShdPnd: %llx", &mask) == 1)
+		if (sscanf(line, "%6[A-Za-z]: %llx", name, &mask) != 2)
+			continue;
+		if (!strcmp(name, "SigPnd") || !strcmp(name, "ShdPnd"))
 			pending |= mask;
-		else if (sscanf(line, "SigBlk: %llx", &mask) == 1 || sscanf(line, "SigIgn: %llx", &mask) == 1 ||
-			 sscanf(line, "SigCgt: %llx", &mask) == 1)
+		else if (!strcmp(name, "SigBlk") || !strcmp(name, "SigIgn") || !strcmp(name, "SigCgt"))
 			unheard |= mask;
 	}
 	fclose(f);
@@ -73,7 +78,9 @@ static bool was_killed(pid_t tid)
 		return false;
 	end = fgets(line, sizeof(line), f) ? strrchr(line, ')') : NULL;
 	fclose(f);
-	return end && sscanf(end, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 && flags & PF_SIGNALED;
+	if (!end || sscanf(end, ") %*c %*d %*d %*d %*d %*d %u", &flags) != 1)
+		return false;
+	return flags & PF_SIGNALED;
 }
 
 /* Whoever turns it answers the request. */
