@@ -311,12 +311,13 @@ void web_faults_pick(struct web_faults *faults, enum web_op op, const char *key,
 	*ret = (struct web_fault){ .kind = WEB_FAULT_NONE };
 	pthread_mutex_lock(&faults->sync.lock);
 	pick_locked(faults, op, key, ret);
+	ret->epoch = faults->sync.epoch;
 	pthread_mutex_unlock(&faults->sync.lock);
 	if (ret->kind == WEB_FAULT_NONE && (ret->slow_ms || ret->bytes_per_s))
 		ret->kind = WEB_FAULT_SLOW;
 }
 
-void web_faults_wait(struct web_faults *faults, uint64_t ms)
+void web_faults_wait(struct web_faults *faults, const struct web_fault *fault, uint64_t ms)
 {
 	struct timespec until;
 	clock_gettime(CLOCK_MONOTONIC, &until);
@@ -327,9 +328,8 @@ void web_faults_wait(struct web_faults *faults, uint64_t ms)
 		until.tv_nsec -= 1000000000;
 	}
 	pthread_mutex_lock(&faults->sync.lock);
-	uint64_t epoch = faults->sync.epoch;
 	int err = 0;
-	while (epoch == faults->sync.epoch && err != ETIMEDOUT)
+	while (fault->epoch == faults->sync.epoch && err != ETIMEDOUT)
 		err = ms ? pthread_cond_timedwait(&faults->sync.cleared, &faults->sync.lock,
 						  &until)
 			 : pthread_cond_wait(&faults->sync.cleared, &faults->sync.lock);

@@ -39,6 +39,7 @@ struct web_fault {
 	bool apply;
 	uint64_t random;
 	uint64_t slow_ms, bytes_per_s;  /* of all slow rules that fired */
+	uint64_t epoch;                 /* when it was picked: the number of clears before */
 };
 
 struct web_faults;
@@ -53,5 +54,8 @@ const char *web_faults_add(struct web_faults *, const char *json, size_t n);
 void web_faults_clear(struct web_faults *);
 /* Which fault this request gets; counts the rules down. */
 void web_faults_pick(struct web_faults *, enum web_op, const char *key, struct web_fault *ret);
-/* Sleeps ms, or for ever when 0, yet no longer than until the rules are cleared. */
-void web_faults_wait(struct web_faults *, uint64_t ms);
+/*
+ * Sleeps ms, or for ever when 0, yet no longer than until the rules are cleared; not at all when
+ * they were since the fault was picked.
+ */
+void web_faults_wait(struct web_faults *, const struct web_fault *, uint64_t ms);

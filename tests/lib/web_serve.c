@@ -171,7 +171,7 @@ static bool act(struct web_req *req, const struct web_fault *fault)
 		web_io_reset(&req->conn->io);
 		return false;
 	case WEB_FAULT_STALL:
-		web_faults_wait(faults, fault->ms);
+		web_faults_wait(faults, fault, fault->ms);
 		return false;
 	case WEB_FAULT_STATUS:
 		answer_fault_status(req, fault, fault->status);
@@ -180,7 +180,7 @@ static bool act(struct web_req *req, const struct web_fault *fault)
 		answer_fault_status(req, fault, 200);
 		return true;
 	case WEB_FAULT_DELAY_APPLY:
-		web_faults_wait(faults, fault->ms);
+		web_faults_wait(faults, fault, fault->ms);
 		execute(req);
 		return true;
 	case WEB_FAULT_TWICE:
@@ -205,7 +205,7 @@ static bool answer(struct web_req *req, const struct web_fault *fault, size_t *r
 	size_t len;
 	web_reply_bytes(reply, &len);
 	if (fault->slow_ms)
-		web_faults_wait(req->web->faults, fault->slow_ms);
+		web_faults_wait(req->web->faults, fault, fault->slow_ms);
 	if (fault->kind == WEB_FAULT_SHORT_BODY) {
 		size_t most = fault->bytes < 0 ? len / 2 : (size_t)fault->bytes;
 		web_reply_send(req, most);
