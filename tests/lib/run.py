@@ -28,7 +28,7 @@ import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-SCRIPT_FOLDERS = ["mount", "posix", "many", "apps", "cloud", "crash"]
+SCRIPT_FOLDERS = ["model", "mount", "posix", "many", "apps", "cloud", "crash"]
 SANITIZED_SUITES = ["unit", "contract", "sim"]  # those whose code is worth the second run
 LIMIT_S = 900
 SKIPPED = 77
