@@ -84,6 +84,12 @@ int replicas_new(const struct replicas_options *opts, struct replicas **ret)
 	return 0;
 }
 
+void replicas_late_budget(struct replicas *r, uint64_t bytes)
+{
+	LOCK_SCOPE(&r->sync.lock);
+	r->options.late_budget_bytes = bytes; /* what is beyond goes with the next late copy */
+}
+
 int replicas_add(struct replicas *r, struct store *takes, const struct replica_options *opts)
 {
 	unsigned n = replicas_count(r);

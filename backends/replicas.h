@@ -36,6 +36,9 @@ must_check int replicas_add(struct replicas *r, struct store *takes,
 struct replicas *replicas_free(struct replicas *r);
 DEFINE_CLEANUP(struct replicas *, replicas_free)
 
+/* Another bound for late copies (R3). */
+void replicas_late_budget(struct replicas *r, uint64_t bytes);
+
 unsigned replicas_count(const struct replicas *r);
 struct store *replicas_store(const struct replicas *r, unsigned i); /* borrowed */
 int replicas_find(const struct replicas *r, const char *name);      /* its number, or -ENOENT */

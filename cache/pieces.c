@@ -161,7 +161,8 @@ int pieces_new(const struct pieces_options *opts, struct pieces **ret)
 	p->options = *opts;
 	p->options.dir = NULL; /* borrowed for the call */
 	if (opts->dir) {
-		r = disk_open(opts->dir, opts->disk_bytes, opts->memory_bytes, &p->disk);
+		r = disk_open(opts->dir, opts->disk_bytes,
+			      MAX(opts->memory_bytes / 4, 4ull * PIECE_MAX), &p->disk);
 		if (r < 0)
 			return r;
 	}

@@ -54,10 +54,24 @@ static void set_read_ahead(const struct mountfs *fs)
 	fclose(f);
 }
 
+/*
+ * Writes that wait for room are in memory too: one of each thread of each program. On a small
+ * budget they are small.
+ */
+static uint64_t write_max(const struct mountfs *fs)
+{
+	uint64_t max = MiB;
+
+	while (max > 128 * KiB && max * 1024 > fs->v->memory_bytes)
+		max /= 2;
+	return max;
+}
+
 void do_init(void *userdata, struct fuse_conn_info *conn)
 {
 	struct mountfs *fs = userdata;
 
+	conn->max_write = (unsigned)write_max(fs);
 	conn->max_background = 64;
 	conn->congestion_threshold = 48;
 	want(conn, FUSE_CAP_EXPORT_SUPPORT);

@@ -55,7 +55,8 @@ static bool is_dying(pid_t tid)
 			continue;
 		if (!strcmp(name, "SigPnd") || !strcmp(name, "ShdPnd"))
 			pending |= mask;
-		else if (!strcmp(name, "SigBlk") || !strcmp(name, "SigIgn") || !strcmp(name, "SigCgt"))
+		else if (!strcmp(name, "SigBlk") || !strcmp(name, "SigIgn") ||
+			 !strcmp(name, "SigCgt"))
 			unheard |= mask;
 	}
 	fclose(f);

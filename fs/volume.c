@@ -173,7 +173,7 @@ static int open_pieces(struct volume *v, char *err, size_t err_size)
 {
 	_cleanup_free_ char *dir = NULL;
 	struct pieces_options o = { .disk_bytes = v->cache_bytes,
-				    .memory_bytes = v->memory_bytes / 5 };
+				    .memory_bytes = v->memory_bytes / 100 * 16 };
 	int r;
 
 	if (asprintf(&dir, "%s/pieces", v->cache_dir) < 0)

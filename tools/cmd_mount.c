@@ -94,16 +94,21 @@ static void raise_limits(void)
 	setrlimit(RLIMIT_NOFILE, &files);
 }
 
+static int between(uint64_t low, uint64_t x, uint64_t high)
+{
+	return (int)MAX(low, MIN(x, high));
+}
+
 /*
  * Pieces of a megabyte come and go by the thousand: from fresh mappings each time, the kernel would
- * clear every page of them first, a fifth of a cold read's work.
+ * clear every page of them first, a fifth of a cold read's work. What is kept for that belongs to
+ * the budget.
  */
-static void keep_memory(void)
+static void keep_memory(uint64_t budget)
 {
-	mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024);
-	mallopt(M_TRIM_THRESHOLD, 128 * 1024 * 1024);
-	mallopt(M_TOP_PAD, 64 * 1024 * 1024);
-	mallopt(M_ARENA_MAX, 4);
+	mallopt(M_MMAP_THRESHOLD, between(2 * MiB, budget / 128, 32 * MiB));
+	mallopt(M_TRIM_THRESHOLD, between(MiB, budget / 32, 128 * MiB));
+	mallopt(M_TOP_PAD, between(256 * KiB, budget / 64, 64 * MiB));
 }
 
 /* Standard streams away from the terminal, so that nobody waits for their end. */
@@ -134,11 +139,12 @@ static int live(struct config *takes_cfg, const struct mount_options *o, int rea
 		return -EIO;
 	}
 	raise_limits();
-	keep_memory();
+	mallopt(M_ARENA_MAX, 4); /* before there are threads */
 	signal(SIGPIPE, SIG_IGN);
 	r = volume_open(takes_cfg, o, &v, err, err_size);
 	if (r)
 		return r;
+	keep_memory(v->memory_bytes);
 	r = control_new(v, &control, err, err_size);
 	if (!r) {
 		if (!o->foreground)

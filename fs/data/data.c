@@ -273,15 +273,18 @@ void data_on_bad(struct data *d,
 
 static int start(struct data *d)
 {
-	const uint64_t memory = d->o.memory_bytes;
+	const uint64_t memory = d->o.memory_bytes, sent = MAX(memory / 100 * 16, 2ull * CHUNK_MAX);
 
-	d->write_budget = budget_new("write", memory / 10 * 4);
+	/* A store that lags may have half of it; beyond, its copies are made again later. */
+	replicas_late_budget(d->o.replicas, sent / 2);
+	d->sent_budget = budget_new("sent", sent);
+	d->write_budget = budget_new("write", memory / 100 * 24);
 	d->ahead_budget = budget_new("ahead", memory / 10 * 3);
 	d->send_pool = pool_new("send", SEND_WORKERS, 4096);
 	d->flush_pool = pool_new("flush", FLUSH_WORKERS, 1024);
 	d->ahead_pool = pool_new("ahead", AHEAD_WORKERS, 1024);
-	if (!d->write_budget || !d->ahead_budget || !d->send_pool || !d->flush_pool ||
-	    !d->ahead_pool)
+	if (!d->write_budget || !d->sent_budget || !d->ahead_budget || !d->send_pool ||
+	    !d->flush_pool || !d->ahead_pool)
 		return fail(-ENOMEM);
 	d->max_window = MAX(MIN(memory / 16, 64 * MiB), 4 * MiB);
 	d->keeper = task_start("keeper", keeper, d);
@@ -340,6 +343,7 @@ struct data *data_free(struct data *d)
 	}
 	free(d->sync.orphans);
 	budget_free(d->write_budget);
+	budget_free(d->sent_budget);
 	budget_free(d->ahead_budget);
 	event_release(&d->wake);
 	lock_release(&d->sync.lock);

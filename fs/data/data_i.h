@@ -17,6 +17,7 @@ struct upload {
 	struct data *data;
 	struct chunk_seal seal;
 	uint64_t want;
+	uint64_t charged; /* to the budget of what is sent, until the last report */
 	struct {
 		struct lock lock; /* RANK_LEAF */
 		unsigned refs;
@@ -58,7 +59,9 @@ struct file {
 
 struct data {
 	struct data_options o;
-	struct budget *write_budget, *ahead_budget;
+	struct budget *write_budget; /* dirty bytes */
+	struct budget *sent_budget;  /* their sealed copies, until no store needs them */
+	struct budget *ahead_budget;
 	struct pool *send_pool;  /* seal and upload: blocks on stores */
 	struct pool *flush_pool; /* flushes that nobody waits for */
 	struct pool *ahead_pool;

@@ -85,6 +85,7 @@ static void on_stored(struct span name, unsigned store, bool ok, void *arg)
 		d->sync.uploads--;
 		d->sync.upload_bytes -= u->seal.length;
 		lock_give(&d->sync.lock);
+		budget_give(d->sent_budget, u->charged);
 		upload_unref(u);
 	}
 }
@@ -112,6 +113,23 @@ static void draw_id(struct data *d, uint8_t ret[CHUNK_ID_SIZE])
 	random_fill(ret + 4, CHUNK_ID_SIZE - 4);
 }
 
+/* Waits for room for the sealed bytes: others are on their way, and end by their deadlines. */
+static int seal_charged(struct upload *u, const uint8_t id[CHUNK_ID_SIZE], struct span plain,
+			struct blob **ret)
+{
+	struct data *d = u->data;
+	int r = budget_take(d->sent_budget, plain.len, clock_now() + d->o.deadline_ns);
+
+	if (r < 0)
+		return fail(-EIO);
+	u->charged = plain.len;
+	r = seal_chunk(d->o.sealer, id, plain, &u->seal, ret);
+	if (r == 0)
+		return 0;
+	budget_give(d->sent_budget, u->charged);
+	return r < 0 ? r : fail(-EIO);
+}
+
 int upload_chunk(struct data *d, struct span plain, struct upload **ret)
 {
 	_cleanup_(blob_unrefp) struct blob *blob = NULL;
@@ -124,11 +142,11 @@ int upload_chunk(struct data *d, struct span plain, struct upload **ret)
 	if (!u)
 		return fail(-ENOMEM);
 	draw_id(d, id);
-	r = seal_chunk(d->o.sealer, id, plain, &u->seal, &blob);
-	if (r != 0) {
+	r = seal_charged(u, id, plain, &blob);
+	if (r < 0) {
 		upload_unref(u);
 		upload_unref(u);
-		return r < 0 ? r : fail(-EIO);
+		return r;
 	}
 	lock_take(&d->sync.lock);
 	d->sync.uploads++;
