@@ -16,6 +16,8 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#define DISK_QUEUE_MIN (16 * (uint64_t)MiB)
+
 struct entry {
 	struct piece piece;
 	struct pieces *owner;
@@ -162,7 +164,7 @@ int pieces_new(const struct pieces_options *opts, struct pieces **ret)
 	p->options.dir = NULL; /* borrowed for the call */
 	if (opts->dir) {
 		r = disk_open(opts->dir, opts->disk_bytes,
-			      MAX(opts->memory_bytes / 4, 4ull * PIECE_MAX), &p->disk);
+			      MAX(opts->memory_bytes / 4, DISK_QUEUE_MIN), &p->disk);
 		if (r < 0)
 			return r;
 	}
