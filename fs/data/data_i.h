@@ -10,7 +10,7 @@
 #include <uthash.h>
 
 #define SEGMENTS_MAX 4096           /* more dirty ranges than this start a flush by themselves */
-#define DIRTY_AGE_NS (2 * NS_PER_S) /* written data leaves after this much, asked or not */
+#define DIRTY_AGE_NS (10 * NS_PER_S) /* written data leaves after this much, asked or not */
 
 /* A chunk on its way, or arrived. */
 struct upload {
