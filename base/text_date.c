@@ -186,7 +186,7 @@ int iso_date_parse(const char *text, time_t *ret)
 	struct scan s = { .at = text };
 	struct tm tm = { 0 };
 	int offset, r;
-	time_t t;
+	time_t t = 0;
 
 	tm.tm_year = scan_digits(&s, 4) - 1900;
 	scan_text(&s, "-");

@@ -42,7 +42,7 @@ static int scan_uint(const char **s, uint64_t *ret)
 
 int uint_parse(const char *s, uint64_t *ret)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r = scan_uint(&s, &v);
 
 	if (r)
@@ -55,7 +55,7 @@ int uint_parse(const char *s, uint64_t *ret)
 
 static int parse_with_unit(const char *s, const struct unit *units, size_t n, uint64_t *ret)
 {
-	uint64_t v;
+	uint64_t v = 0;
 	int r = scan_uint(&s, &v);
 
 	if (r)

@@ -121,6 +121,15 @@ static void on_lost(const struct op *op, const struct result *said, const struct
 		say(fs->notify, SAY_CONTENT, op->ino, SPAN_NULL);
 }
 
+static void expire_entry(struct fuse_session *s, fuse_ino_t parent, const char *name)
+{
+#ifdef HAVE_FUSE_EXPIRE_FLAGS
+	fuse_lowlevel_notify_expire_entry(s, parent, name, strlen(name), FUSE_LL_EXPIRE_ONLY);
+#else
+	fuse_lowlevel_notify_expire_entry(s, parent, name, strlen(name));
+#endif
+}
+
 static void send(struct notify *n, const struct message *m)
 {
 	struct mountfs *fs = n->fs;
@@ -129,8 +138,7 @@ static void send(struct notify *n, const struct message *m)
 	switch (m->what) {
 	case SAY_ENTRY:
 		if (fs->can_expire)
-			fuse_lowlevel_notify_expire_entry(fs->session, ino, m->name,
-							  strlen(m->name), FUSE_LL_EXPIRE_ONLY);
+			expire_entry(fs->session, ino, m->name);
 		else
 			fuse_lowlevel_notify_inval_entry(fs->session, ino, m->name,
 							 strlen(m->name));
