@@ -99,11 +99,12 @@ def crash(rig, mount, n):
     fd = os.open(mount.dir, os.O_RDONLY)
     os.fsync(fd)
     os.close(fd)
+    pid = mount.pid  # now: to ask later would close copies of open files, and a close makes half a file visible
     noters = [NewFiles(top, "a"), NewFiles(top, "b"), Overwrites(top, "c"), Replaces(top, "d")]
     for w in noters:
         w.start()
     time.sleep(random.uniform(0.05, 1.0))
-    mount.kill9()
+    mount.kill9(pid)
     for w in noters:
         w.join(60)
         assert not w.is_alive(), "a program hangs on a dead mount"
