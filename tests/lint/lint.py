@@ -144,7 +144,7 @@ def check_inside_fs(file):
 
 
 def check_door(file):
-    if not file.in_product:
+    if not file.in_product or not file.is_c:  # a build's question to the compiler is no use of a library
         return
     for line, header, quoted in file.includes():
         for pattern, door in DOORS:
