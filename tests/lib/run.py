@@ -33,7 +33,7 @@ SANITIZED_SUITES = ["unit", "contract", "sim"]  # those whose code is worth the 
 LIMIT_S = 900
 SKIPPED = 77
 SHOWN_LINES = 60
-JOBS = 2  # most of a test with outages is waiting
+JOBS = 3  # on two cores: most of a test with outages is waiting
 GRACE_S = 10  # a daemon that was unmounted ends by itself
 
 
