@@ -100,7 +100,12 @@ class Standin:
         self.folder.cleanup()
 
     def send(self, method, target, headers=None, body=b"", **more):
-        return send(self.port, method, target, headers, body, cafile=self.cafile, **more)
+        try:
+            return send(self.port, method, target, headers, body, cafile=self.cafile, **more)
+        except ConnectionRefusedError as e:
+            if self.process.poll() is None:
+                raise
+            raise RuntimeError(f"the stand-in server has died: status {self.process.returncode}") from e
 
     def control(self, method, path, body=b""):
         answer = self.send(method, "/-/" + path, body=body)

@@ -22,7 +22,7 @@ def stop(server):
 
 
 def refuse(server):
-    server.fault(op="any", fault="refuse")
+    server.fault(op="any", fault="refuse", count=0)
     return lambda: wait_until(lambda: heal(server), "the control path of a refusing server")
 
 
@@ -35,19 +35,24 @@ def heal(server):
 
 
 def storm(server):
-    server.fault(op="any", fault="status", status=503, retry_after=1)
+    server.fault(op="any", fault="status", status=503, retry_after=1, count=0)
     return server.clear
 
 
 def slow(server):
-    server.fault(op="any", fault="slow", ms=2000)
+    server.fault(op="any", fault="slow", ms=2000, count=0)
     return server.clear
 
 
 def reset_after(server):
-    """Executes everything and never says so: every answer is lost."""
-    server.fault(op="any", fault="reset_after", prob=0.5, seed=3)
+    """Executes everything and does not say so: every second answer is lost."""
+    server.fault(op="any", fault="reset_after", prob=0.5, seed=3, count=0)
     return server.clear
+
+
+def faults_of(server):
+    """Requests that met a fault so far; what only slows down is not counted by the server."""
+    return sum(server.stats()["faults"].values())
 
 
 def outage(rig, mount, name, fail):
@@ -56,13 +61,18 @@ def outage(rig, mount, name, fail):
     w.start()
     time.sleep(1)
     w.forget_longest()
-    undo = fail(rig.servers[name])
+    server = rig.servers[name]
+    before = faults_of(server)
+    undo = fail(server)
     time.sleep(LENGTH_S)
     longest, slowest = w.longest, w.slowest
     undo()
+    met = faults_of(server) - before
     time.sleep(1)
     w.stop()
-    print(f"   {name} {fail.__name__}: {w.calls} calls, {len(w.files)} files, longest wait {longest:.2f} s ({slowest})", flush=True)
+    print(f"   {name} {fail.__name__}: {w.calls} calls, {len(w.files)} files, longest wait {longest:.2f} s ({slowest}), "
+          f"{met} requests met the fault", flush=True)
+    assert met > 1 or fail in (stop, slow), f"{fail.__name__} at {name} was no outage: {met} requests met it"
     assert not w.errors, w.errors[:5]
     mount.wait_healthy()
     w.check()
