@@ -165,7 +165,8 @@ class Rig:
 
     def __enter__(self):
         self.mangrove = program()
-        self.tmp = tempfile.mkdtemp(prefix="mangrove-test-")
+        # short: a socket's path in a mount may have 107 bytes
+        self.tmp = tempfile.mkdtemp(prefix="mt-")
         self.name = "t" + secrets.token_hex(4)
         self.config = os.path.join(self.tmp, "volume.conf")
         self.key = os.path.join(self.tmp, "key")

@@ -114,7 +114,7 @@ def run_meson(build, suites, label, slowness, total):
         command += ["--suite", suite]
     log = build / "meson-logs" / "testlog.json"
     log.unlink(missing_ok=True)
-    folder, mark = Path(tempfile.mkdtemp(prefix="mangrove-run-")), new_mark()
+    folder, mark = Path(tempfile.mkdtemp(prefix="mr-")), new_mark()
     environment = dict(os.environ, MANGROVE_BUILD=str(build), TMPDIR=str(folder))
     environment.update([mark.split("=")])
     environment.setdefault("UBSAN_OPTIONS", "halt_on_error=1:print_stacktrace=1")
@@ -215,7 +215,7 @@ def name_of(pid):
 
 def run_script(path, build, total):
     name = str(path.relative_to(TOP / "tests"))
-    folder, mark = Path(tempfile.mkdtemp(prefix="mangrove-run-")), new_mark()
+    folder, mark = Path(tempfile.mkdtemp(prefix="mr-")), new_mark()
     folder.chmod(0o755)  # tests have other users look in
     environment = dict(os.environ, MANGROVE_BUILD=str(build), TMPDIR=str(folder), PYTHONDONTWRITEBYTECODE="1")
     environment.update([mark.split("=")])
