@@ -10,6 +10,8 @@
 /* Flush with progress, unmount, wait for the daemon's end: what is not safe keeps the mount. */
 #define SLICE_SECONDS 2u
 #define POLL_NS (NS_PER_S / 20)
+/* Scanners and indexers look into every mount for a moment: a mount is in use when it stays so. */
+#define BUSY_NS (3 * NS_PER_S)
 
 struct umount {
 	bool lazy;
@@ -93,8 +95,11 @@ static bool wait_end(pid_t pid, uint64_t deadline_ns)
 
 static int detach(const char *dir, const struct umount *u)
 {
-	int r = mount_detach(dir, u->lazy);
+	const uint64_t patience_ns = clock_now() + BUSY_NS;
+	int r;
 
+	while ((r = mount_detach(dir, u->lazy)) == -EBUSY && clock_now() < patience_ns)
+		sleep_for(POLL_NS);
 	if (r == -EBUSY)
 		ui_error("%s: in use; 'fuser -vm %s' shows by whom, --lazy detaches it now", dir,
 			 dir);

@@ -8,6 +8,7 @@ import os
 import shutil
 import socket
 import sys
+import threading
 import urllib.error
 import urllib.request
 
@@ -97,6 +98,21 @@ def test_cache_folder_in_use():
         assert out.returncode == 1 and "in use" in out.stderr, out
         below = rig.mount(check=False, cache=os.path.join(m.dir, "cache"))
         assert below.returncode == 1 and "FUSE" in below.stderr, below
+
+
+def test_a_mount_that_is_in_use():
+    """Who looks in for a moment keeps nobody from unmounting; who stays does."""
+    with Rig() as rig:
+        m = rig.mount()
+        write_file(m.path("f"), b"x")
+        with open(m.path("f"), "rb"):
+            out = m.umount(check=False)
+        assert out.returncode == 1 and "in use" in out.stderr, out
+        f = open(m.path("f"), "rb")
+        glance = threading.Timer(1, f.close)
+        glance.start()
+        m.umount()
+        glance.join()
 
 
 def test_already_mounted_and_dead_mounts():
