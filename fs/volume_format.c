@@ -265,7 +265,8 @@ static int win_slot_0(struct birth *b)
 		r = first_record(b, buf_span(&op), &rec);
 	if (!r)
 		r = journal_propose(b->journal, rec, clock_now() + CREATE_NS, &other);
-	if (r == JOURNAL_LOST || r == JOURNAL_CONFLICT)
+	/* what cannot be opened was made with another volume's key */
+	if (r == JOURNAL_LOST || r == JOURNAL_CONFLICT || r == -EBADMSG)
 		return say(
 			-EEXIST, b->err, b->err_size,
 			"another format was here first (its journal has begun); "

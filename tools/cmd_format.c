@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "fs/volume.h"
 #include "tools/commands.h"
@@ -169,6 +170,7 @@ static int create(struct format *f)
 	char err[512], id[33];
 	int r;
 
+	log_open(LOG_TO_STDERR, LOG_LEVEL_ERROR); /* what went wrong is said in one sentence at the end */
 	if (sodium_start()) {
 		ui_error("libsodium does not start");
 		return EXIT_FAILED;

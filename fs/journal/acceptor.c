@@ -162,7 +162,7 @@ static enum acceptor_event link_came(struct acceptor *a, enum acceptor_event eve
 	int r = journal_open_link(a->journal, buf_span(&a->call->body), &place, &l);
 
 	if (r) {
-		if (r == -EBADMSG)
+		if (r == -EBADMSG && a->error != r) /* once, and not for each attempt */
 			damaged(a, &place);
 		return attempt_failed(a, r);
 	}

@@ -49,8 +49,8 @@ bool journal_owns_next(const struct journal *j); /* may we use the fast path for
 
 /*
  * Learns the record of the next slot. 0 with the record; JOURNAL_NOTHING (JOURNAL_EMPTY in slot 0);
- * JOURNAL_UNDETERMINED; JOURNAL_CONFLICT; -EIO, -ETIMEDOUT (no majority answers), -ENOMEM. Many
- * records in a row are read ahead in windows.
+ * JOURNAL_UNDETERMINED; JOURNAL_CONFLICT; -EIO, -ETIMEDOUT (no majority answers), -EBADMSG (a
+ * majority holds what cannot be opened), -ENOMEM. Many records in a row are read ahead in windows.
  */
 must_check int journal_learn(struct journal *j, uint64_t deadline_ns, struct record **ret);
 /*
@@ -64,7 +64,7 @@ must_check int journal_ahead(struct journal *j, uint64_t distance, uint64_t dead
  * Gets a record chosen in the next slot: `r`, or another's. The caller fills in next, the state
  * hash, hold, time, authors and operations; slot, epoch, author, prev and seen are filled in here,
  * and the record is sealed. 0: ours was chosen. JOURNAL_LOST: *ret_other (owned) was.
- * JOURNAL_UNDETERMINED, -EIO, -ETIMEDOUT: not decided by the deadline: until the slot is learned,
+ * JOURNAL_UNDETERMINED, -EIO, -ETIMEDOUT, -EBADMSG: not decided by the deadline: until the slot is learned,
  * the same record must be proposed again. JOURNAL_CONFLICT; -EROFS; -EINVAL: another record stands
  * for this slot already; -EMSGSIZE, -ENOMEM.
  */

@@ -111,6 +111,8 @@ int slot_fast(struct slot *s, const struct record *rec, uint64_t deadline_ns,
 			break;
 		if (lost && until == deadline_ns)
 			until = MIN(deadline_ns, clock_now() + REFUSED_NS);
+		if (slot_unreadable(s))
+			return fail(-EBADMSG);
 		slot_widen(s);
 		if (!answers_waiting(s))
 			slot_wait(s, until);
@@ -251,6 +253,8 @@ static int run_ballot(struct two_phase *t, uint64_t deadline_ns, const struct ta
 			return JOURNAL_LOST;
 		if (count_refused(t) && until == deadline_ns)
 			until = MIN(deadline_ns, clock_now() + REFUSED_NS);
+		if (slot_unreadable(s))
+			return fail(-EBADMSG);
 		slot_widen(s);
 		if (!answers_waiting(s))
 			slot_wait(s, until);

@@ -12,6 +12,8 @@
 #define SETTLE_LEAST_NS (100 * NS_PER_MS)
 #define SETTLE_MOST_NS NS_PER_S
 #define SETTLE_FACTOR 3
+/* A link that cannot be opened is read so often: a flipped bit on the way is not one at the store. */
+#define UNREADABLE_TRIES 3
 /* And the links of the next slot are asked for so long, whatever the deadline. */
 #define NAME_NS NS_PER_S
 
@@ -84,8 +86,22 @@ void slot_wait(struct slot *s, uint64_t deadline_ns)
 		sleep_until(deadline_ns);
 }
 
+bool slot_unreadable(const struct slot *s)
+{
+	unsigned n = 0;
+
+	for_each_store(i, s->asked) {
+		const struct acceptor *a = &s->acceptors[i];
+
+		n += !acceptor_idle(a) && a->error == -EBADMSG && a->tries >= UNREADABLE_TRIES;
+	}
+	return s->journal->n_stores - n < s->tally.majority;
+}
+
 int slot_failure(const struct slot *s)
 {
+	if (slot_unreadable(s))
+		return fail(-EBADMSG);
 	for_each_store(i, s->asked) {
 		const int error = s->acceptors[i].error;
 

@@ -28,8 +28,8 @@ void slot_close(struct journal *j);
 
 /*
  * Results of all three: 0 with what was chosen in *ret (borrowed from the slot); JOURNAL_CONFLICT;
- * JOURNAL_UNDETERMINED; -ETIMEDOUT, -EIO (no majority answers), -ENOMEM. Learning also:
- * JOURNAL_NOTHING.
+ * JOURNAL_UNDETERMINED; -ETIMEDOUT, -EIO (no majority answers), -EBADMSG (a majority's links
+ * cannot be opened), -ENOMEM. Learning also: JOURNAL_NOTHING.
  */
 must_check int slot_learn(struct slot *s, uint64_t deadline_ns, const struct tally_accept **ret);
 /* Was there no first link of that slot at a majority? 0 or JOURNAL_UNDETERMINED. */
@@ -55,5 +55,10 @@ static inline const uint8_t *slot_prev(const struct slot *s)
 {
 	return s->tally.prev;
 }
-/* Why no majority came together: -EIO when stores refuse for good, else -ETIMEDOUT. */
+/* So many stores hold links that are damaged or not of this volume that waiting cannot help. */
+bool slot_unreadable(const struct slot *s);
+/*
+ * Why no majority came together: -EBADMSG when their links cannot be opened, -EIO when stores
+ * refuse for good, else -ETIMEDOUT.
+ */
 int slot_failure(const struct slot *s);
