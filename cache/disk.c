@@ -17,6 +17,9 @@
 #define QUEUED_MAX     4096 /* small pieces; the bytes are limited by the caller */
 #define PAUSE_NS       (60 * NS_PER_S)
 #define PIECE_MAX      (16 * MiB)
+/* So much of the disk is left free, or a share of a small one. */
+#define KEEP_FREE       (128 * MiB)
+#define KEEP_FREE_SHARE 4
 /* How exactly the files remember their last use across restarts. */
 #define TOUCH_EVERY_NS (600 * NS_PER_S)
 
@@ -255,12 +258,25 @@ static int create_temp(struct disk *d, const char *temp)
 	return fd < 0 ? -errno : fd;
 }
 
+/* (D2) The namespace lives on the same disk, and needs room more than pieces do. */
+static bool has_room(const struct disk *d)
+{
+	struct statfs fs;
+
+	if (fstatfs(d->dir, &fs) < 0)
+		return true;
+	return fs.f_bavail > MIN(fs.f_blocks / KEEP_FREE_SHARE, KEEP_FREE / (uint64_t)fs.f_bsize);
+}
+
 static int write_file(struct disk *d, const struct piece_id *id, struct span content)
 {
 	char name[DISK_NAME_MAX], temp[DISK_NAME_MAX];
 	_cleanup_close_ int fd = -1;
 	uint64_t number;
 	int r;
+
+	if (!has_room(d))
+		return -ENOSPC;
 
 	lock_take(&d->sync.lock);
 	number = d->sync.counter++;

@@ -8,12 +8,21 @@
  *      of all columns share one limit; few files are open.
  * (K3) RocksDB tells errors as sentences. They become an errno here and the sentence is
  *      logged, because nobody above sees it.
+ * (K4) RocksDB is never let run into a full disk: builds with assertions (Debian's) abort the
+ *      process when a file is used again after a failed write. Room for what is in memory, for the
+ *      log and for a compaction is asked for before.
  */
 #include "base/log.h"
 #include "cache/kv_i.h"
 
+#include <dirent.h>
 #include <rocksdb/c.h>
+#include <stdio.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#define ROOM_PLENTY (4 * GiB)  /* no need to count */
+#define ROOM_LEAST  (16 * MiB) /* beside what must be written out in any case */
 
 struct rocks {
 	struct kv kv;
@@ -26,6 +35,7 @@ struct rocks {
 	rocksdb_column_family_handle_t **columns; /* the asked ones, in their order */
 	rocksdb_column_family_handle_t **handles; /* all that the database has */
 	size_t n_handles;
+	char *dir;
 };
 
 struct rocks_batch {
@@ -75,6 +85,50 @@ static int rocks_error(char *sentence, const char *doing, bool opening)
 	return fail(r);
 }
 
+static uint64_t room(const char *dir)
+{
+	struct statvfs fs;
+
+	return statvfs(dir, &fs) < 0 ? UINT64_MAX : (uint64_t)fs.f_bavail * fs.f_frsize;
+}
+
+/* (K4) May so much be written? */
+static int ask_room(const char *dir, uint64_t bytes)
+{
+	return room(dir) < bytes + ROOM_LEAST ? fail(-ENOSPC) : 0;
+}
+
+/* What the opening will write out once more: the logs. */
+static uint64_t log_bytes(const char *dir)
+{
+	uint64_t total = 0;
+	DIR *d = opendir(dir);
+	struct dirent *e;
+	struct stat st;
+
+	while (d && (e = readdir(d)) != NULL) {
+		const size_t n = strlen(e->d_name);
+
+		if (n > 4 && !strcmp(e->d_name + n - 4, ".log") &&
+		    fstatat(dirfd(d), e->d_name, &st, 0) == 0)
+			total += (uint64_t)st.st_blocks * 512;
+	}
+	if (d)
+		closedir(d);
+	return total;
+}
+
+static uint64_t memory_bytes(struct rocks *k)
+{
+	uint64_t total = 0, bytes;
+
+	for (size_t i = 0; i < k->n_handles; i++)
+		if (rocksdb_property_int_cf(k->db, k->handles[i], "rocksdb.cur-size-all-mem-tables",
+					    &bytes) == 0)
+			total += bytes;
+	return total;
+}
+
 static struct kv *rocks_close(struct kv *kv)
 {
 	struct rocks *k = rocks_of(kv);
@@ -97,6 +151,7 @@ static struct kv *rocks_close(struct kv *kv)
 		rocksdb_cache_destroy(k->cache);
 	free(k->columns);
 	free(k->handles);
+	free(k->dir);
 	free(k);
 	return NULL;
 }
@@ -163,6 +218,12 @@ static int rocks_write(struct kv *kv, struct kv_batch *batch, bool sync)
 	struct rocks *k = rocks_of(kv);
 	char *error = NULL;
 
+	if (room(k->dir) < ROOM_PLENTY) { /* (K4) */
+		int r = ask_room(k->dir, memory_bytes(k));
+
+		if (r)
+			return r;
+	}
 	rocksdb_write(k->db, sync ? k->write_sync : k->write, batch_of(batch)->rows, &error);
 	return rocks_error(error, "write", false);
 }
@@ -418,11 +479,17 @@ int kv_open(const char *dir, const char *const *columns, const struct kv_options
 
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return fail(errno == ENOSPC ? -ENOSPC : -EIO);
+	r = ask_room(dir, log_bytes(dir));
+	if (r)
+		return r;
 	k = calloc(1, sizeof(*k));
 	if (!k)
 		return fail(-ENOMEM);
 	kv = &k->kv;
 	kv->ops = &rocks_ops;
+	k->dir = strdup(dir);
+	if (!k->dir)
+		return fail(-ENOMEM);
 	while (columns[kv->n_columns])
 		kv->n_columns++;
 	set_options(k, opts);

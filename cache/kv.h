@@ -37,7 +37,8 @@ must_check int kv_batch_put(struct kv_batch *b, unsigned column, struct span key
 must_check int kv_batch_delete(struct kv_batch *b, unsigned column, struct span key);
 /*
  * Atomically. sync: on disk when it returns; without it a crash may lose the newest batches, in
- * order, never a part of one.
+ * order, never a part of one. 0; -ENOSPC: nothing was done, and it may be tried again when there
+ * is room; -EIO, -ENOMEM.
  */
 must_check int kv_write(struct kv *kv, struct kv_batch *b, bool sync);
 

@@ -15,6 +15,8 @@
 
 /* A bell is answered within so many slots; a tip that comes later was not given for it. */
 #define BELL_ECHO 3
+/* A full disk is looked at again after so long. */
+#define ROOM_NS (NS_PER_S / 4)
 
 /* The operations of a record on their way into the state. */
 struct batch {
@@ -219,6 +221,33 @@ static int install(struct commit *c, struct batch *b, const struct state_hash *h
 	return r;
 }
 
+static bool is_ending(struct commit *c)
+{
+	LOCK_SCOPE(&c->lock);
+
+	return c->ending;
+}
+
+/* A full disk keeps the changes waiting; nothing is lost by that. */
+static int install_when_room(struct commit *c, struct batch *b, const struct state_hash *hash,
+			     uint64_t proposed_ns)
+{
+	bool told = false;
+	int r;
+
+	while ((r = install(c, b, hash, proposed_ns)) == -ENOSPC && !is_ending(c)) {
+		if (!told)
+			log_error("commit", "the disk of the cache folder is full: changes wait",
+				  "error=\"%s\"", strerror(ENOSPC));
+		told = true;
+		sleep_for(ROOM_NS);
+	}
+	if (told && r == 0)
+		log_info("commit", "there is room again: changes go on", "slot=%llu",
+			 (unsigned long long)b->record->slot);
+	return r;
+}
+
 static void tell_lost(struct commit *c, const struct batch *b, size_t i)
 {
 	const struct result *said = &b->said[i], *now = &b->results[i];
@@ -280,7 +309,7 @@ int commit_apply(struct commit *c, const struct record *rec, uint64_t proposed_n
 	if (r == 0)
 		r = state_hash_update(&hash, c->task.view);
 	if (r == 0)
-		r = install(c, &b, &hash, proposed_ns);
+		r = install_when_room(c, &b, &hash, proposed_ns);
 	if (r) {
 		r = apply_failed(c, r);
 	} else {

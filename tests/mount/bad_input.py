@@ -206,10 +206,10 @@ def test_full_cache_disk():
     """Pieces find no room: nothing but speed is lost."""
     with Rig() as rig:
         disk = os.path.join(rig.tmp, "disk")
-        with small_disk(disk, 96):
+        with small_disk(disk, 200):
             m = rig.mount(cache=os.path.join(disk, "cache"))
             write_file(m.path("before"), pattern("before", 3 << 20), sync=True)
-            fill(disk, leave=12 << 20)  # the names still have room, 60 MiB of pieces have not
+            fill(disk, leave=70 << 20)  # the names still have room, 60 MiB of pieces have not
             for i in range(10):
                 write_file(m.path(f"f{i}"), pattern(i, 6 << 20), sync=True)
             m.umount()
@@ -220,33 +220,34 @@ def test_full_cache_disk():
 
 
 def test_no_room_for_names():
-    """Not a byte is left: calls may fail, what was acknowledged is there afterwards, and the mount says what is wrong."""
+    """Not a byte is left: changes wait, fail after the deadline, and go on when there is room. What was acknowledged is there."""
     with Rig() as rig:
         disk = os.path.join(rig.tmp, "disk")
-        with small_disk(disk, 64):
-            m = rig.mount("deadline=5s", cache=os.path.join(disk, "cache"))
-            done = []
+        cache = os.path.join(disk, "cache")
+        with small_disk(disk, 128):
+            m = rig.mount("deadline=3s", cache=cache)
+            write_file(m.path("before"), pattern("before", 20000), sync=True)
             fill(disk)
-            for i in range(300):
-                try:
-                    write_file(m.path(f"f{i}"), pattern(i, 20000), sync=True)
-                except OSError:
-                    break
-                done.append(i)
-            print(f"   {len(done)} files were acknowledged with a full disk")
-            log = read_file(m.log).decode()
-            m.kill9()
+            try:
+                write_file(m.path("during"), pattern("during", 20000), sync=True)
+            except OSError:
+                pass
+            else:
+                raise AssertionError("acknowledged with no room for its name")
+            assert "No space left" in read_file(m.log).decode(), read_file(m.log)
+            assert read_file(m.path("before")) == pattern("before", 20000)
+            refused(rig.mount(cache=os.path.join(disk, "new"), check=False), 1, "No space left")
             os.unlink(os.path.join(disk, "ballast"))
-            if len(done) < 300:
-                assert "No space left" in log, log[-2000:]
-            again = rig.mount(cache=os.path.join(disk, "cache"))
-            for i in done:
-                assert read_file(again.path(f"f{i}")) == pattern(i, 20000), f"f{i} is lost"
-            again.umount()
+            write_file(m.path("after"), pattern("after", 20000), sync=True)
+            pid = m.pid
             fill(disk)
-            out = rig.mount(cache=os.path.join(disk, "new"), check=False)
-            if not hasattr(out, "dir"):
-                refused(out, 1, "No space left")
+            m.kill9(pid)
+            refused(rig.mount(cache=cache, check=False), 1, "No space left")
+            os.unlink(os.path.join(disk, "ballast"))
+            again = rig.mount(cache=cache)
+            for name in ("before", "after"):
+                assert read_file(again.path(name)) == pattern(name, 20000), f"{name} is lost"
+            again.umount()
 
 
 def test_file_that_lost_its_name_before_the_crash():
