@@ -149,7 +149,8 @@ struct store_stats {
 
 struct store {
 	const struct store_ops *ops;
-	struct metric *m_seconds[STORE_REMOVE + 1], *m_errors; /* made at their first use */
+	/* made at their first use */
+	struct metric *_Atomic m_seconds[STORE_REMOVE + 1], *_Atomic m_errors;
 	char name[64]; /* "aws", from the configuration */
 	char *url;     /* without secrets, for people */
 	struct {

@@ -214,8 +214,6 @@ static int prepare(struct mountfs *fs, char *err, size_t err_size)
 	r = session_new(fs);
 	if (r == 0)
 		r = interrupts_start(fs);
-	if (r == 0)
-		r = notify_start(fs);
 	return r;
 }
 
@@ -240,7 +238,9 @@ static int serve(struct mountfs *fs, char *err, size_t err_size)
 						       : strerror(errno ? errno : EPERM));
 		return -EIO;
 	}
-	r = fuse_set_signal_handlers(fs->session);
+	r = notify_start(fs); /* the kernel remembers nothing before, and is not there to be told */
+	if (r == 0)
+		r = fuse_set_signal_handlers(fs->session);
 	if (r == 0) {
 		r = loop(fs);
 		fuse_remove_signal_handlers(fs->session);

@@ -32,7 +32,7 @@ struct mountfs {
 	uint64_t root;         /* the inode shown as the root (subdir=) */
 	int ready_fd;
 	uint64_t others_ns;    /* clock of the last change by another mount; atomic */
-	bool can_expire;       /* the kernel can expire an entry without dropping it */
+	_Atomic bool can_expire; /* the kernel can expire an entry without dropping it */
 	struct volume_hooks hooks;
 };
 

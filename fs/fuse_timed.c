@@ -17,7 +17,7 @@ static _Thread_local struct {
 	bool deferred;
 } current;
 
-static void begin(struct metric **m, const char *name)
+static void begin(struct metric *_Atomic *m, const char *name)
 {
 	char labels[64];
 
@@ -53,7 +53,7 @@ void timed_end(const struct later *l)
 #define TIMED(name, parameters, arguments)                                                         \
 	static void timed_##name parameters                                                        \
 	{                                                                                          \
-		static struct metric *m;                                                           \
+		static struct metric *_Atomic m;                                                   \
 \
 		begin(&m, #name);                                                                  \
 		do_##name arguments;                                                               \
