@@ -116,11 +116,15 @@ class Mount:
 
     def wait_healthy(self, limit=LIMIT_S):
         """No deficit, no chunk in flight, every store healthy."""
-        def healthy():
+        def missing():
             st = self.status()
-            return all(s["state"] in ("healthy", "slow") and not s["deficit_chunks"] and not s["bad_chunks"]
-                       for s in st["stores"]) and not st["pending"]["staged_chunks"]
-        wait_until(healthy, "status without deficits", limit, step=0.2)
+            words = [f"{s['name']} is {s['state']}" for s in st["stores"] if s["state"] not in ("healthy", "slow")]
+            words += [f"{s['name']}: {s[n]} {n}" for s in st["stores"] for n in ("deficit_chunks", "bad_chunks") if s[n]]
+            return words + [f"{st['pending'][n]} {n}" for n in ("staged_chunks",) if st["pending"][n]]
+        try:
+            wait_until(lambda: not missing(), "no store lacks anything", limit, step=0.2)
+        except AssertionError as e:
+            raise AssertionError(f"{e}: {missing()}") from None
 
     def umount(self, check=True):
         out = self.rig.run("umount", self.dir, check=check)
