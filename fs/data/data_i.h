@@ -22,6 +22,7 @@ struct upload {
 		struct lock lock; /* RANK_LEAF */
 		unsigned refs;
 		uint64_t stored, failed; /* reports so far */
+		uint64_t acknowledged; /* who had it when the put was answered */
 		uint64_t told, told_failed; /* what operations have said of them */
 		/* its WRITE is in the journal's queue: from now on changes are operations */
 		bool submitted;

@@ -33,7 +33,7 @@ void upload_unref(struct upload *u)
 uint64_t upload_stores(struct upload *u)
 {
 	LOCK_SCOPE(&u->sync.lock);
-	return u->sync.stored;
+	return u->sync.stored | u->sync.acknowledged;
 }
 
 /*
@@ -163,6 +163,9 @@ int upload_chunk(struct data *d, struct span plain, struct upload **ret)
 		upload_unref(u);
 		return r;
 	}
+	lock_take(&u->sync.lock);
+	u->sync.acknowledged = have; /* their reports may be on the way still */
+	lock_give(&u->sync.lock);
 	/* small files are often read right after they were written */
 	if (plain.len <= PIECE_SIZE) {
 		struct piece_id piece = { .index = 0 };
@@ -183,7 +186,7 @@ int upload_chunk(struct data *d, struct span plain, struct upload **ret)
 uint64_t upload_tell(struct upload *u)
 {
 	LOCK_SCOPE(&u->sync.lock);
-	u->sync.told = u->sync.stored;
+	u->sync.told = u->sync.stored | u->sync.acknowledged;
 	return u->sync.told;
 }
 

@@ -34,6 +34,7 @@ static int on_deficit(const uint8_t id[CHUNK_ID_SIZE], unsigned store, void *arg
 {
 	struct look *l = arg;
 	struct chunk_row row;
+	uint64_t have;
 	int r = ns_chunk(l->view, id, &row);
 
 	if (r < 0)
@@ -41,10 +42,12 @@ static int on_deficit(const uint8_t id[CHUNK_ID_SIZE], unsigned store, void *arg
 	if (r == NS_MISSING || store >= REPLICAS_MAX)
 		return 0;
 	l->lacking |= 1ull << store;
-	if (l->n < l->max && l->allowed & (1ull << store) && row.stores & ~(1ull << store)) {
+	/* No copy is known: there may be one all the same that nobody lived to report. */
+	have = (row.stores ? row.stores : row.want) & ~(1ull << store);
+	if (l->n < l->max && l->allowed & (1ull << store) && have) {
 		struct copy_job *job = &l->jobs[l->n++];
 
-		*job = (struct copy_job){ .have = row.stores & ~(1ull << store), .store = store };
+		*job = (struct copy_job){ .have = have, .store = store };
 		seal_of(id, &row, &job->seal);
 	}
 	return 0;
