@@ -45,6 +45,7 @@ hidden byte c, i;
 
 inline create(t, s, who)
 {
+	printf("store %d: slot %d = %d\n", t, s, who);
 	C(t, s) = who;
 	if
 	:: !chosen[s] && (C(0, s) == who) + (C(1, s) == who) + (C(2, s) == who) >= MAJ -> chosen[s] = who
@@ -70,6 +71,7 @@ active proctype clock()
 end:	do
 	:: atomic {
 		floor_age = ((floor[0] != 0) + (floor[1] != 0) + (floor[2] != 0) >= MAJ && floor_age <= RETENTION -> floor_age + 1 : floor_age);
+		printf("time goes on; age of the floors %d\n", floor_age);
 		pass(0);
 		pass(1)
 	   }
@@ -107,15 +109,15 @@ end:	do
 		t = 0
 	   }
 	/* a floor m, with the checkpoint before it: one number for all stores, each gets it some time */
-	:: d_step { TIP > 0 && !floor[0] -> m = (m -> m : TIP); floor[0] = m }
-	:: d_step { TIP > 0 && !floor[1] -> m = (m -> m : TIP); floor[1] = m }
-	:: d_step { TIP > 0 && !floor[2] -> m = (m -> m : TIP); floor[2] = m }
+	:: d_step { TIP > 0 && !floor[0] -> m = (m -> m : TIP); floor[0] = m; printf("store 0: floor %d\n", m) }
+	:: d_step { TIP > 0 && !floor[1] -> m = (m -> m : TIP); floor[1] = m; printf("store 1: floor %d\n", m) }
+	:: d_step { TIP > 0 && !floor[2] -> m = (m -> m : TIP); floor[2] = m; printf("store 2: floor %d\n", m) }
 	/* gc deletes below it, in any order, late PUTs too: once it stands at a majority, long enough by each of their own clocks */
 	:: atomic {
 		m && OLD ->
 		do
 		:: t + 1 < NST * m -> t++
-		:: C(t % NST, t / NST) -> d_step { C(t % NST, t / NST) = 0 }; break
+		:: C(t % NST, t / NST) -> d_step { C(t % NST, t / NST) = 0; printf("store %d: slot %d deleted\n", t % NST, t / NST) }; break
 		:: t + 1 == NST * m -> break
 		od;
 		t = 0
@@ -138,7 +140,6 @@ inline forget()
 	said = 0;
 	fresh = false;
 	oldest[me - 1] = 0;
-	f_read = 0;
 	f_high = 0
 }
 
@@ -151,6 +152,7 @@ inline advance(to)
 /* a majority said the same, and it is believed: this is what must be true */
 inline believe()
 {
+	printf("mount %d: slot %d holds %d\n", me, s, said);
 	if
 	:: !said ->
 		assert(!was);				/* nothing had been chosen when I asked */
@@ -200,7 +202,7 @@ active [SLEEPERS] proctype mount()
 	byte ph;
 	byte heard, said;		/* the stores that answered, as a set, and what: content seen, or created */
 	bool fresh;			/* all answers' Dates are at most YOUNG after the stamp */
-	byte f_read, f_high;		/* floor reading: which stores answered, the highest floor */
+	byte f_high;			/* the highest floor just read */
 	byte late[NSLOT];		/* stores to which one's create is on its way, waited for or not */
 	bool was;			/* truth: s was chosen when the asking began */
 	byte t;
@@ -232,6 +234,7 @@ end:	do
 			if
 			:: !heard ->
 				ph = ASKED;
+				printf("mount %d: asks for slot %d; store %d says %d\n", me, s, t, C(t, s));
 				heard = 1 << t;
 				said = C(t, s);
 				was = was && !said;
@@ -253,27 +256,30 @@ end:	do
 			t = 0
 		}
 	   }
-	/* the floors of a majority, read now: after the answers */
+	/*
+	 * The floors of a majority, read now: after the answers. Both at one instant, any time: what is believed after reading
+	 * one a little later would be believed with the earlier reading too, and under the same stamp.
+	 */
 	:: atomic {
 		ph == FLOORS ->
 		if
-		:: f_read != 1 -> t = 0
-		:: f_read != 2 -> t = 1
-		:: f_read != 4 -> t = 2
+		:: t = 0				/* the store that is not read */
+		:: t = 1
+		:: t = 2
 		fi;
 		d_step {
-			date(t);
-			f_high = (floor[t] > f_high -> floor[t] : f_high);
+			f_high = (t != 0 && floor[0] > f_high -> floor[0] : f_high);
+			f_high = (t != 1 && floor[1] > f_high -> floor[1] : f_high);
+			f_high = (t != 2 && floor[2] > f_high -> floor[2] : f_high);
+			printf("mount %d: reads the floor: %d\n", me, f_high);
+			oldest[me - 1] = AGE(1) + 1;
+			STAMP;
+			t = 0;
 			if
-			:: !f_read -> f_read = 1 << t
-			:: else ->
-				STAMP;
-				if
-				:: s < f_high -> advance(f_high); forget()	/* start over from the checkpoint that it names */
-				:: else -> believe()
-				fi
+			:: s < f_high -> advance(f_high); forget()	/* start over from the checkpoint that it names */
+			:: else -> believe()
 			fi;
-			t = 0
+			skip
 		}
 	   }
 	/* a create that arrives while nobody hears its answer */

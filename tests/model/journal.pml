@@ -125,6 +125,7 @@ inline eval_op(s, x, n)
 		if
 		:: kind[OP(x, n)] > FENCE -> fenced[s + 1] = fenced[s + 1] | (1 << (kind[OP(x, n)] - FENCE))
 		:: else ->
+			printf("slot %d: operation %d of %d, intention %d\n", s, n, x, kind[OP(x, n)]);
 			assert(!(intent_done & (1 << kind[OP(x, n)])));	/* nothing is applied twice */
 			intent_done = intent_done | (1 << kind[OP(x, n)])
 		fi
@@ -203,6 +204,7 @@ inline judge(s, b, r)
 	if
 	:: c >= MAJ && !chosen[s] ->
 		assert(s == 0 || chosen[s - 1]);	/* no holes */
+		printf("slot %d: record %d is chosen by ballot %d\n", s, r, b);
 		chosen[s] = r;
 #if defined(PLANTED) || defined(DECIDED_LINKS)
 		chosen_ballot[s] = b;
@@ -223,6 +225,7 @@ inline put(t, s, k, p, b, r)
 	assert(k == 0 || promised[L(t, s, k - 1)]);
 	assert(ROUND(p) || (k == 0 && b == p && INC(p) == OWNER(s)));
 #endif
+	printf("store %d: %d.%d = promised %d, accepted %d:%d\n", t, s, k, p, b, r);
 	promised[L(t, s, k)] = p;
 	acc_ballot[L(t, s, k)] = b;
 	acc_record[L(t, s, k)] = r;
@@ -411,6 +414,7 @@ end:	do
 		:: break
 		od;
 		d_step {
+			printf("a late request arrives\n");
 			w = late[j] - 1;
 			j = 0;
 			wt = w & 3;
@@ -472,6 +476,9 @@ inline bytes(t)
 	wb = bal;
 	wr = val;
 	if
+#ifdef PROMISE_FORGETS
+	:: ph == PREPARE -> wb = 0; wr = 0		/* bug: only the promise */
+#endif
 	:: ph == PREPARE && READ(t) ->			/* the accepted pair is copied from the link that was read */
 		wb = acc_ballot[L(t, s, READ(t) - 1)];
 		wr = acc_record[L(t, s, READ(t) - 1)]
@@ -627,6 +634,7 @@ inline compose_ops()
 /* learned(r): the slot is known, its record applied, the next one begins */
 inline learned(rec, ballot)
 {
+	printf("incarnation %d: slot %d holds record %d\n", inc, s, rec);
 	assert(rec == chosen[s]);
 #ifdef OWNER_BY_BALLOT
 	won = (INC(ballot) == inc);
@@ -722,6 +730,7 @@ end:	do
 		ph == REST && s < NSLOT && MAY && OWNED && s >= slot0 ->
 		compose();
 		d_step {
+			printf("incarnation %d: fast(%d), record %d\n", inc, s, ME);
 			slot0 = s + 1;
 			ph = FAST;
 			bal = B(0, inc);
@@ -737,6 +746,7 @@ end:	do
 		round++;
 		ph = PREPARE;
 		bal = B(round, inc);
+		printf("incarnation %d: two_phase(%d), ballot %d\n", inc, s, bal);
 		aim(0); aim(1); aim(2);
 		tidy()
 	   }
@@ -804,6 +814,7 @@ end:	do
 		:: else -> compose(); val = ME
 		fi;
 		d_step {
+			printf("incarnation %d: accept(%d), ballot %d, record %d\n", inc, s, bal, val);
 			ph = ACCEPT;
 			m2 = 0;
 			do
@@ -832,6 +843,7 @@ end:	do
 		ph != REST ->
 		abandon();
 		d_step {
+			printf("incarnation %d: waits no longer\n", inc);
 #ifdef UNKNOWN_IS_FAILURE
 			if
 			:: ph == FAST && MINES == 0 && !variant -> variant = 1; frozen = false; slot0 = s	/* "nothing was written" */
@@ -869,6 +881,7 @@ end:	do
 	/* bug: a checkpoint behind one's own state is loaded, and with it the memory of what was proposed is gone */
 	:: d_step {
 		ph == REST && s > 0 && !variant ->
+		printf("incarnation %d: back to slot 0\n", inc);
 		variant = 1; s = 0; slot0 = 0; round = 0; frozen = false
 	   }
 #endif
@@ -897,6 +910,7 @@ end:	do
 			s = 0;			/* else: from a checkpoint at the tip, which HURRY makes the same */
 #endif
 			slot0 = 0; round = 0; frozen = false;
+			printf("mount %d starts again as incarnation %d\n", me, inc);
 			rest();
 			tidy()
 		}
@@ -947,7 +961,7 @@ init
 #ifdef OPS
 		kind[OP(1, 1)] = 1;
 		kind[OP(2, 1)] = 2;
-#ifdef HIGH_WATER_SET
+#ifdef TWO_OPS
 		kind[OP(1, 2)] = 3;
 #endif
 #if NMOUNT > 2
