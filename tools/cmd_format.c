@@ -170,7 +170,7 @@ static int create(struct format *f)
 	char err[512], id[33];
 	int r;
 
-	log_open(LOG_TO_STDERR, LOG_LEVEL_ERROR); /* what went wrong is said in one sentence at the end */
+	log_open(LOG_TO_STDERR, LOG_LEVEL_ERROR); /* one sentence at the end says it */
 	if (sodium_start()) {
 		ui_error("libsodium does not start");
 		return EXIT_FAILED;

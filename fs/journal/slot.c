@@ -12,7 +12,7 @@
 #define SETTLE_LEAST_NS (100 * NS_PER_MS)
 #define SETTLE_MOST_NS NS_PER_S
 #define SETTLE_FACTOR 3
-/* A link that cannot be opened is read so often: a flipped bit on the way is not one at the store. */
+/* A link that cannot be opened is read so often: the bit may have flipped on the way. */
 #define UNREADABLE_TRIES 3
 /* And the links of the next slot are asked for so long, whatever the deadline. */
 #define NAME_NS NS_PER_S
