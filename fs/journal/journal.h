@@ -65,8 +65,8 @@ must_check int journal_ahead(struct journal *j, uint64_t distance, uint64_t dead
  * hash, hold, time, authors and operations; slot, epoch, author, prev and seen are filled in here,
  * and the record is sealed. 0: ours was chosen. JOURNAL_LOST: *ret_other (owned) was.
  * JOURNAL_UNDETERMINED, -EIO, -ETIMEDOUT, -EBADMSG: not decided by the deadline: until the slot is
- * learned, the same record must be proposed again. JOURNAL_CONFLICT; -EROFS; -EINVAL: another record stands
- * for this slot already; -EMSGSIZE, -ENOMEM.
+ * learned, the same record must be proposed again. JOURNAL_CONFLICT; -EROFS; -EINVAL: another
+ * record stands for this slot already; -EMSGSIZE, -ENOMEM.
  */
 must_check int journal_propose(struct journal *j, struct record *r, uint64_t deadline_ns,
 			       struct record **ret_other);
