@@ -23,6 +23,7 @@ packages=(
 	libsodium-dev libexpat1-dev libjansson-dev uthash-dev libmicrohttpd-dev libzstd-dev libcmocka-dev
 	# to test
 	fuse3 python3 python3-cryptography python3-venv ca-certificates openssl curl procps attr git rsync sqlite3 spin stress-ng
+	clang libclang-rt-dev
 )
 
 say()

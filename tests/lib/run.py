@@ -28,8 +28,8 @@ import time
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-SCRIPT_FOLDERS = ["model", "mount", "posix", "many", "apps", "cloud", "crash"]
-SANITIZED_SUITES = ["unit", "contract", "sim"]  # those whose code is worth the second run
+SCRIPT_FOLDERS = ["fuzz", "model", "mount", "posix", "many", "apps", "cloud", "crash"]
+SANITIZED_SUITES = ["unit", "contract", "sim", "fuzz"]  # those whose code is worth the second run
 LIMIT_S = 900
 SKIPPED = 77
 SHOWN_LINES = 60
