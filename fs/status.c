@@ -383,13 +383,25 @@ int status_json(struct status *st, const char *socket, const char *listen, struc
 	return json_write(root, 1, ret);
 }
 
-static void set_gauge(const char *name, const char *help, const char *store, double value)
+static void set(const char *name, const char *help, enum metric_kind kind, const char *store,
+		double value)
 {
 	char labels[96] = "";
 
 	if (store)
 		snprintf(labels, sizeof(labels), "store=\"%s\"", store);
-	metric_set(metric_get(name, help, METRIC_GAUGE, labels), value);
+	metric_set(metric_get(name, help, kind, labels), value);
+}
+
+static void set_gauge(const char *name, const char *help, const char *store, double value)
+{
+	set(name, help, METRIC_GAUGE, store, value);
+}
+
+/* Of what is counted elsewhere: it only grows. */
+static void set_counter(const char *name, const char *help, const char *store, double value)
+{
+	set(name, help, METRIC_COUNTER, store, value);
 }
 
 static void set_store_gauges(const struct volume *v, const struct snapshot *s, unsigned i)
@@ -405,9 +417,52 @@ static void set_store_gauges(const struct volume *v, const struct snapshot *s, u
 		  name, (double)s->deficit_chunks[i]);
 	set_gauge("mangrove_deficit_bytes", "Their bytes.", name, (double)s->deficit_bytes[i]);
 	set_gauge("mangrove_store_in_flight", "Requests under way.", name, (double)h->in_flight);
-	set_gauge("mangrove_store_cost_total",
-		  "Price of what was read, in the currency of read_price.", name,
-		  (double)h->stats.bytes_read / GB * price_of(v, name));
+	set_counter("mangrove_store_read_bytes_total", "Bytes read from the store.", name,
+		    (double)h->stats.bytes_read);
+	set_counter("mangrove_store_written_bytes_total", "Bytes written to the store.", name,
+		    (double)h->stats.bytes_written);
+	set_counter("mangrove_store_cost_total",
+		    "Price of what was read, in the currency of read_price.", name,
+		    (double)h->stats.bytes_read / GB * price_of(v, name));
+}
+
+static void set_mount_gauges(const struct volume *v, const struct snapshot *s)
+{
+	char labels[160];
+
+	snprintf(labels, sizeof(labels), "volume=\"%s\",version=\"" MANGROVE_VERSION "\"",
+		 v->name);
+	metric_set(metric_get("mangrove_info", "Always 1: what is mounted, and by which version.",
+			      METRIC_GAUGE, labels),
+		   1);
+	set_gauge("mangrove_degraded", "1 while a store is down or a copy is missing.", NULL,
+		  s->degraded);
+	set_gauge("mangrove_read_only", "1 while nothing can be written.", NULL,
+		  v->options->read_only || s->commit.read_only);
+	set_gauge("mangrove_stopped", "1 when the mount has stopped taking part in the journal.",
+		  NULL, *s->stopped != '\0');
+	set_gauge("mangrove_journal_applied_slot", "The slot whose state this mount shows.", NULL,
+		  (double)s->commit.applied_slot);
+	set_gauge("mangrove_journal_pending_operations", "Operations that are not committed yet.",
+		  NULL, (double)s->commit.pending_operations);
+}
+
+static void set_local_gauges(const struct snapshot *s)
+{
+	set_gauge("mangrove_cache_bytes", "Bytes of pieces on disk.", NULL,
+		  (double)s->pieces.disk_bytes);
+	set_gauge("mangrove_cache_limit_bytes", "The most they may be.", NULL,
+		  (double)s->pieces.disk_limit);
+	set_counter("mangrove_cache_hits_total", "Pieces found in memory or on disk.", NULL,
+		    (double)(s->pieces.hits + s->pieces.disk_hits));
+	set_counter("mangrove_cache_misses_total", "Pieces that had to be fetched.", NULL,
+		    (double)s->pieces.misses);
+	set_gauge("mangrove_dirty_bytes", "Bytes written and not uploaded yet.", NULL,
+		  (double)s->data.dirty_bytes);
+	set_gauge("mangrove_dirty_seconds", "Age of the oldest of them.", NULL,
+		  age_s(s->data.oldest_dirty_ns));
+	set_gauge("mangrove_files", "Files in the volume.", NULL, (double)s->files);
+	set_gauge("mangrove_bytes", "Bytes of all files.", NULL, (double)s->bytes);
 }
 
 int status_metrics(struct status *st, struct buf *ret)
@@ -419,20 +474,8 @@ int status_metrics(struct status *st, struct buf *ret)
 		return r;
 	for (unsigned i = 0; i < st->v->n_stores; i++)
 		set_store_gauges(st->v, &s, i);
-	set_gauge("mangrove_degraded", "1 while a store is down or a copy is missing.", NULL,
-		  s.degraded);
-	set_gauge("mangrove_journal_applied_slot", "The slot whose state this mount shows.", NULL,
-		  (double)s.commit.applied_slot);
-	set_gauge("mangrove_journal_pending_operations", "Operations that are not committed yet.",
-		  NULL, (double)s.commit.pending_operations);
-	set_gauge("mangrove_cache_bytes", "Bytes of pieces on disk.", NULL,
-		  (double)s.pieces.disk_bytes);
-	set_gauge("mangrove_cache_limit_bytes", "The most they may be.", NULL,
-		  (double)s.pieces.disk_limit);
-	set_gauge("mangrove_dirty_bytes", "Bytes written and not uploaded yet.", NULL,
-		  (double)s.data.dirty_bytes);
-	set_gauge("mangrove_files", "Files in the volume.", NULL, (double)s.files);
-	set_gauge("mangrove_bytes", "Bytes of all files.", NULL, (double)s.bytes);
+	set_mount_gauges(st->v, &s);
+	set_local_gauges(&s);
 	program_errors();
 	return metrics_write(ret);
 }
