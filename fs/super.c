@@ -238,6 +238,26 @@ int super_unlock(const struct super *s, enum key_type type, const struct secret 
 	return r;
 }
 
+/* A number that has 32 bits here: a larger one would be another one. */
+static uint32_t read_number(struct reader *r)
+{
+	uint64_t v = read_varint(r);
+
+	if (v > UINT32_MAX)
+		read_fail(r);
+	return (uint32_t)v;
+}
+
+/* Text that is there, and whole as a C string. */
+static struct span read_text(struct reader *r)
+{
+	struct span s = read_bytes(r, TEXT_MAX);
+
+	if (!s.len || memchr(s.data, '\0', s.len))
+		read_fail(r);
+	return s;
+}
+
 static char *text_of(struct span s)
 {
 	return strndup((const char *)s.data, s.len);
@@ -249,10 +269,10 @@ static int parse_store(struct reader *r, struct super *s)
 	struct span name, url;
 
 	read_copy(r, st->id, 16);
-	st->roles = (uint32_t)read_varint(r);
-	name = read_bytes(r, TEXT_MAX);
-	url = read_bytes(r, TEXT_MAX);
-	if (read_error(r) || !name.len || !url.len)
+	st->roles = read_number(r);
+	name = read_text(r);
+	url = read_text(r);
+	if (read_error(r))
 		return SUPER_DAMAGED;
 	s->n_stores++;
 	st->name = text_of(name);
@@ -263,14 +283,14 @@ static int parse_store(struct reader *r, struct super *s)
 static int parse_sealed(struct span plain, struct super *s)
 {
 	struct reader r = READER(plain);
-	struct span hash = read_raw(&r, HASH_SIZE), name = read_bytes(&r, TEXT_MAX);
+	struct span hash = read_raw(&r, HASH_SIZE), name = read_text(&r);
 	uint64_t n;
 	int e = 0;
 
-	s->epoch = (uint32_t)read_varint(&r);
-	s->self = (unsigned)read_varint(&r);
+	s->epoch = read_number(&r);
+	s->self = read_number(&r);
 	n = read_varint(&r);
-	if (read_error(&r) || !span_equal(hash, span_of(s->hash, HASH_SIZE)) || !name.len)
+	if (read_error(&r) || !span_equal(hash, span_of(s->hash, HASH_SIZE)))
 		return SUPER_DAMAGED;
 	if (!n || n > SUPER_STORES_MAX || s->self >= n)
 		return SUPER_DAMAGED;
