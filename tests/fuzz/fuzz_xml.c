@@ -7,12 +7,14 @@
 
 #include "base/xml.h"
 
+#include <ctype.h>
+
 #define LIMIT (1 * MiB)
 
 struct seen {
 	struct buf events, document;
 	unsigned depth;
-	bool plain; /* no name has a colon or is empty: those lose their namespace */
+	bool plain; /* every name is one also without its namespace */
 };
 
 static const char *last_of(const char *path)
@@ -35,7 +37,7 @@ static int on_begin(const char *path, void *arg)
 	const char *name = last_of(path);
 
 	s->depth++;
-	s->plain = s->plain && *name && !strchr(name, ':');
+	s->plain = s->plain && (isalpha((uint8_t)*name) || *name == '_') && !strchr(name, ':');
 	MUST(path[0] == '/' && depth_of(path) == s->depth);
 	MUST(buf_addf(&s->events, "begin %s\n", path) == 0);
 	MUST(buf_addf(&s->document, "<%s>", name) == 0);

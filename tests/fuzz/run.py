@@ -87,7 +87,8 @@ def fuzz(folder, target, seconds):
     result = "ok" if done.returncode == 0 else "FOUND"
     print(f"{target:12} {runs.group(1) if runs else '?':>10} inputs, {covered[-1] if covered else '?':>6} edges  {result}", flush=True)
     if done.returncode:
-        print("".join(f"    | {line}\n" for line in done.stdout.splitlines()[-SHOWN_LINES:]), end="")
+        lines = [line for line in done.stdout.splitlines() if not re.match(r"#\d+\s|INFO: |stat::", line)]
+        print("".join(f"    | {line}\n" for line in lines[-SHOWN_LINES:]), end="")
     return done.returncode == 0
 
 
