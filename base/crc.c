@@ -104,3 +104,30 @@ uint64_t crc64nvme_by_table(uint64_t crc_so_far, struct span s)
 {
 	return ~crc_tabled64(~crc_so_far, s);
 }
+
+/* Product of two polynomials, reflected: the highest bit is x^0. */
+static uint32_t times(uint32_t a, uint32_t b)
+{
+	uint32_t product = 0;
+
+	for (uint32_t bit = 1u << 31; bit; bit >>= 1) {
+		if (a & bit)
+			product ^= b;
+		b = b >> 1 ^ (b & 1 ? CASTAGNOLI : 0);
+	}
+	return product;
+}
+
+/*
+ * What follows a text moves it by eight powers of x for each byte; the inversions at both ends
+ * cancel out.
+ */
+uint32_t crc32c_join(uint32_t first, uint32_t second, uint64_t second_len)
+{
+	uint32_t square = 1u << 23; /* x^8 */
+
+	for (; second_len; second_len >>= 1, square = times(square, square))
+		if (second_len & 1)
+			first = times(first, square);
+	return first ^ second;
+}

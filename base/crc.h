@@ -10,3 +10,5 @@
 
 uint32_t crc32c(uint32_t crc_so_far, struct span s); /* begin with 0 */
 uint64_t crc64nvme(uint64_t crc_so_far, struct span s);
+/* The CRC-32C of two texts one after the other, from those of each. */
+uint32_t crc32c_join(uint32_t first, uint32_t second, uint64_t second_len);

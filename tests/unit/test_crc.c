@@ -83,6 +83,7 @@ static void test_in_parts(void **state)
 
 		assert_int_equal(crc32c(crc32c(0, a), b), want32);
 		assert_true(crc64nvme(crc64nvme(0, a), b) == want64);
+		assert_int_equal(crc32c_join(crc32c(0, a), crc32c(0, b), b.len), want32);
 	}
 }
 
