@@ -5,8 +5,8 @@
  * (D1) The error code decides, never the status alone: 409 and 412 each mean many things here.
  * (D2) The code is taken from its header, which a HEAD has as well, or else from the body.
  */
+#include "backends/azure_i.h"
 #include "backends/dialects.h"
-#include "backends/exchange.h"
 #include "backends/sharedkey.h"
 #include "base/text.h"
 
@@ -20,17 +20,6 @@
 #define PREFIX_MAX 120
 #define SKEW_S 300 /* a larger difference explains a refusal */
 
-struct azure {
-	struct web web;
-	char *account;
-	char *base; /* "" or "/account" (path style) */
-};
-
-static struct azure *of(struct web *w)
-{
-	return container_of(w, struct azure, web);
-}
-
 /* ---- signing ---- */
 
 static int sign_shared_key(struct exchange *x, const struct creds_value *v)
@@ -39,7 +28,7 @@ static int sign_shared_key(struct exchange *x, const struct creds_value *v)
 	struct request *r = x->req;
 	int error = sharedkey_sign(v->secret,
 				   &(struct sharedkey_request){
-					   .account = of(x->web)->account,
+					   .account = azure_of(x->web)->account,
 					   .method = http_method_name(r->method),
 					   .path = r->path,
 					   .query = &r->query,
@@ -70,9 +59,10 @@ static int azure_sign(struct exchange *x, const struct creds_value *v, uint64_t 
 	if (v->kind == CREDS_KEY)
 		return sign_shared_key(x, v);
 	if (v->kind == CREDS_SAS) {
+		azure_sign_source(x, v->secret);
 		free(r->raw_query);
 		r->raw_query = strdup(v->secret);
-		return r->raw_query ? 0 : fail(-ENOMEM);
+		return r->raw_query ? pairs_error(&r->headers) : fail(-ENOMEM);
 	}
 	if (asprintf(&bearer, "Bearer %s", v->secret) < 0) {
 		bearer = NULL;
@@ -84,12 +74,18 @@ static int azure_sign(struct exchange *x, const struct creds_value *v, uint64_t 
 
 /* ---- the five operations ---- */
 
-static struct exchange *begin(struct store *st, struct store_call *c, enum http_method m,
-			      struct span name, uint64_t deadline_ns)
+char *azure_path(struct web *w, struct span name)
+{
+	_cleanup_free_ char *key = web_key(w, name);
+
+	return key ? web_path(azure_of(w)->base, w->bucket, key, true) : NULL;
+}
+
+struct exchange *azure_begin(struct store *st, struct store_call *c, enum http_method m,
+			     struct span name, uint64_t deadline_ns)
 {
 	struct web *w = container_of(st, struct web, store);
-	_cleanup_free_ char *key = web_key(w, name);
-	_cleanup_free_ char *path = key ? web_path(of(w)->base, w->bucket, key, true) : NULL;
+	_cleanup_free_ char *path = azure_path(w, name);
 	struct exchange *x = path ? exchange_new(w, c, m, path, deadline_ns) : NULL;
 
 	if (!x)
@@ -99,7 +95,7 @@ static struct exchange *begin(struct store *st, struct store_call *c, enum http_
 
 static void azure_get(struct store *s, const struct get_req *r, struct store_call *c)
 {
-	struct exchange *x = begin(s, c, HTTP_GET, r->name, r->deadline_ns);
+	struct exchange *x = azure_begin(s, c, HTTP_GET, r->name, r->deadline_ns);
 
 	if (!x)
 		return;
@@ -111,13 +107,13 @@ static void azure_get(struct store *s, const struct get_req *r, struct store_cal
 
 static void azure_head(struct store *s, const struct head_req *r, struct store_call *c)
 {
-	struct exchange *x = begin(s, c, HTTP_HEAD, r->name, r->deadline_ns);
+	struct exchange *x = azure_begin(s, c, HTTP_HEAD, r->name, r->deadline_ns);
 
 	if (x)
 		exchange_start(x);
 }
 
-static void add_crc64(struct pairs *headers, struct blob *body)
+void azure_add_crc64(struct pairs *headers, struct blob *body)
 {
 	uint64_t crc = blob_crc64(body);
 	uint8_t le[8];
@@ -131,28 +127,35 @@ static void add_crc64(struct pairs *headers, struct blob *body)
 		headers->no_memory = true;
 }
 
+void azure_condition(struct exchange *x, enum put_cond cond, const char *if_match)
+{
+	exchange_condition(x, cond);
+	if (cond == PUT_IF_ABSENT)
+		pairs_add(&x->req->headers, "If-None-Match", "*");
+	if (cond == PUT_IF_MATCH)
+		pairs_add(&x->req->headers, "If-Match", if_match);
+}
+
 static void azure_put(struct store *s, const struct put_req *r, struct store_call *c)
 {
-	struct exchange *x = begin(s, c, HTTP_PUT, r->name, r->deadline_ns);
+	struct exchange *x = azure_begin(s, c, HTTP_PUT, r->name, r->deadline_ns);
 	struct pairs *h;
 
 	if (!x)
 		return;
 	h = &x->req->headers;
-	exchange_body(x, r);
+	exchange_body(x, r->body);
 	pairs_add(h, "x-ms-blob-type", "BlockBlob");
-	pairs_add(h, "Content-Type", "application/octet-stream");
-	add_crc64(h, r->body);
-	if (r->cond == PUT_IF_ABSENT)
-		pairs_add(h, "If-None-Match", "*");
-	if (r->cond == PUT_IF_MATCH)
-		pairs_add(h, "If-Match", r->if_match);
+	pairs_add(h, "Content-Type", object_meta_type(r->meta));
+	exchange_meta(x, AZURE_META, r->meta, META_AZURE);
+	azure_add_crc64(h, r->body);
+	azure_condition(x, r->cond, r->if_match);
 	exchange_start(x);
 }
 
 static void azure_remove(struct store *s, const struct remove_req *r, struct store_call *c)
 {
-	struct exchange *x = begin(s, c, HTTP_DELETE, r->name, r->deadline_ns);
+	struct exchange *x = azure_begin(s, c, HTTP_DELETE, r->name, r->deadline_ns);
 
 	if (!x)
 		return;
@@ -167,7 +170,7 @@ static void azure_list(struct store *st, const struct list_req *r, struct store_
 {
 	struct web *w = container_of(st, struct web, store);
 	_cleanup_free_ char *prefix = web_key(w, r->prefix);
-	_cleanup_free_ char *path = web_path(of(w)->base, w->bucket, NULL, true);
+	_cleanup_free_ char *path = web_path(azure_of(w)->base, w->bucket, NULL, true);
 	struct exchange *x = prefix && path ? exchange_new(w, c, HTTP_GET, path, r->deadline_ns)
 					    : NULL;
 	struct pairs *q;
@@ -194,6 +197,11 @@ static void azure_list(struct store *st, const struct list_req *r, struct store_
 
 /* ---- judging ---- */
 
+static bool is_creation(enum store_op op)
+{
+	return op == STORE_PUT || op == STORE_UPLOAD_PART || op == STORE_UPLOAD_FINISH;
+}
+
 static int succeeded(struct exchange *x)
 {
 	struct store_call *c = x->call;
@@ -203,16 +211,20 @@ static int succeeded(struct exchange *x)
 
 	(void)request_header(x->req, "etag", &etag);
 	etag_copy(etag, c->version);
+	if (c->op == STORE_GET || c->op == STORE_HEAD)
+		exchange_read_meta(x, AZURE_META);
 	if (c->op == STORE_GET)
 		return exchange_got(x);
+	if (c->op == STORE_COPY)
+		return azure_copied(x);
 	if (c->op == STORE_LIST) {
 		error = listing_parse_azure(buf_span(&x->req->text), &l);
 		return exchange_listed(x, error, &l);
 	}
 	/* who says "created" alone has stored it */
-	if (c->op == STORE_PUT && x->req->status != 201) {
+	if (is_creation(c->op) && x->req->status != 201) {
 		exchange_explain(x, "an answer that means nothing to a put");
-		return STORE_UNKNOWN;
+		return x->writes ? STORE_UNKNOWN : -EAGAIN;
 	}
 	c->modified_s = request_header_date(x->req, "last-modified");
 	if (c->op == STORE_HEAD && request_header_uint(x->req, "content-length", &c->size) < 0)
@@ -271,12 +283,15 @@ static int missing(struct exchange *x)
 	if (strcmp(code, "ContainerNotFound") == 0)
 		return exchange_because(x, fail(-EIO),
 					"create the container first, or correct its name");
+	if (x->call->op == STORE_COPY) /* its source; the other would be a condition */
+		return STORE_MISSING;
 	if (strcmp(code, "BlobNotFound") != 0)
 		return exchange_because(x, fail(-EIO), "it does not say what is missing");
 	switch (x->call->op) {
 	case STORE_REMOVE:
 		return x->conditional ? STORE_CHANGED : 0;
 	case STORE_PUT:
+	case STORE_UPLOAD_FINISH:
 		return STORE_CHANGED;
 	default:
 		return STORE_MISSING;
@@ -287,14 +302,19 @@ static int missing(struct exchange *x)
 static int conflict(struct exchange *x)
 {
 	const char *code = x->fault.code;
-	bool creates = x->call->op == STORE_PUT && x->cond == PUT_IF_ABSENT;
+	bool creates = x->cond == PUT_IF_ABSENT;
 
+	if (x->source_match && (strcmp(code, "SourceConditionNotMet") == 0 ||
+				strcmp(code, "CannotVerifyCopySource") == 0))
+		return STORE_CHANGED;
 	if (creates &&
 	    (strcmp(code, "BlobAlreadyExists") == 0 || strcmp(code, "ConditionNotMet") == 0 ||
 	     strcmp(code, "UnauthorizedBlobOverwrite") == 0))
 		return STORE_EXISTS;
 	if (x->conditional && strcmp(code, "ConditionNotMet") == 0)
 		return STORE_CHANGED;
+	if (strcmp(code, "PendingCopyOperation") == 0)
+		return exchange_because(x, -EAGAIN, "somebody copies to this name");
 	if (strcmp(code, "ContainerBeingDeleted") == 0)
 		return exchange_because(x, fail(-EIO), "the container is being deleted");
 	if (strcmp(code, "BlobArchived") == 0 || strcmp(code, "BlobBeingRehydrated") == 0)
@@ -317,6 +337,12 @@ static int azure_judge(struct exchange *x)
 		return exchange_throttled(x); /* the body was damaged on the way */
 	if (strcmp(code, "InsufficientAccountPermissions") == 0)
 		return exchange_because(x, -EACCES, NULL);
+	/* committed or dropped, by somebody who wrote the blob meanwhile or by our own earlier try
+	 */
+	if (strcmp(code, "InvalidBlockList") == 0 && x->call->op == STORE_UPLOAD_FINISH) {
+		exchange_explain(x, NULL);
+		return STORE_GONE;
+	}
 	switch (status) {
 	case 401:
 	case 403:
@@ -336,7 +362,7 @@ static int azure_judge(struct exchange *x)
 
 static void free_more(struct store *s)
 {
-	struct azure *a = of(container_of(s, struct web, store));
+	struct azure *a = azure_of(container_of(s, struct web, store));
 
 	free(a->account);
 	free(a->base);
@@ -348,11 +374,17 @@ static const struct store_ops ops = {
 	.head = azure_head,
 	.list = azure_list,
 	.remove = azure_remove,
+	.copy = azure_copy,
+	.upload_begin = azure_upload_begin,
+	.upload_part = azure_upload_part,
+	.upload_finish = azure_upload_finish,
+	.upload_abort = azure_upload_abort,
+	.upload_limits = &azure_upload_limits,
 	.free = web_free,
 };
-static const struct dialect dialect = { .sign = azure_sign,
-					.judge = azure_judge,
-					.free_more = free_more };
+static const struct dialect dialect = {
+	.sign = azure_sign, .judge = azure_judge, .look = azure_copy_look, .free_more = free_more
+};
 
 /*
  * In path style the account comes first in the path, unless the endpoint has it already or is the

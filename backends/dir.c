@@ -4,6 +4,7 @@
  * worker, never a caller: a watcher answers what is overdue.
  */
 #include "backends/dir_i.h"
+#include "backends/store_i.h"
 
 #include <stdio.h>
 #include <utlist.h>
@@ -74,6 +75,7 @@ static void give_answer(struct job *j, int result)
 	c->modified_s = op->modified_s;
 	c->date_s = clock_wall() / NS_PER_S;
 	memcpy(c->version, op->new_version, sizeof(c->version));
+	c->meta = op->meta;
 	c->entries = take_ptr(&op->entries);
 	c->n_entries = op->n_entries;
 	op->n_entries = 0;
@@ -81,7 +83,7 @@ static void give_answer(struct job *j, int result)
 	c->executed_not = result < 0;
 	if (op->detail[0])
 		store_call_detail(c, "%s (%s)", op->detail, op->root);
-	call_finish(&c->call, result);
+	store_call_finish(c, result);
 }
 
 static int execute(struct dir_op *op)
@@ -97,6 +99,16 @@ static int execute(struct dir_op *op)
 		return dir_list(op);
 	case STORE_REMOVE:
 		return dir_remove(op);
+	case STORE_COPY:
+		return dir_copy(op);
+	case STORE_UPLOAD_BEGIN:
+		return dir_upload_begin(op);
+	case STORE_UPLOAD_PART:
+		return dir_upload_part(op);
+	case STORE_UPLOAD_FINISH:
+		return dir_upload_finish(op);
+	case STORE_UPLOAD_ABORT:
+		return dir_upload_abort(op);
 	}
 	return fail(-EINVAL);
 }
@@ -117,14 +129,14 @@ static struct store_call *next_overdue(struct dir_store *d, uint64_t now, int *r
 	struct job *j;
 
 	LOCK_SCOPE(&d->sync.lock);
-	DL_FOREACH(d->sync.jobs, j) {
+	DL_FOREACH(d->sync.jobs, j)
+	{
 		if (j->deadline_ns > now)
 			continue;
 		j->answered = true;
 		DL_DELETE(d->sync.jobs, j);
 		call_ref(&j->call->call);
-		*ret_result = j->op.op == STORE_PUT || j->op.op == STORE_REMOVE ? STORE_UNKNOWN
-										: -ETIMEDOUT;
+		*ret_result = store_op_publishes(j->op.op) ? STORE_UNKNOWN : -ETIMEDOUT;
 		return j->call;
 	}
 	return NULL;
@@ -150,7 +162,7 @@ static void watch(void *arg)
 
 		while ((c = next_overdue(d, clock_now(), &result))) {
 			store_call_detail(c, "no answer by the deadline (%s)", d->root);
-			call_finish(&c->call, result);
+			store_call_finish(c, result);
 			store_call_unref(c);
 		}
 	}
@@ -163,13 +175,18 @@ static void copy_name(char *ret, struct span s)
 	ret[s.len] = 0;
 }
 
+static void copy_version(char ret[STORE_VERSION_MAX], const char *version)
+{
+	snprintf(ret, STORE_VERSION_MAX, "%s", version ? version : "");
+}
+
 static struct job *job_new(struct store *s, enum store_op op, struct span name,
 			   uint64_t deadline_ns, struct store_call *c)
 {
 	struct job *j = calloc(1, sizeof(*j));
 
 	if (!j) {
-		call_finish(&c->call, -ENOMEM);
+		store_call_finish(c, -ENOMEM);
 		return NULL;
 	}
 	call_ref(&c->call);
@@ -178,6 +195,7 @@ static struct job *job_new(struct store *s, enum store_op op, struct span name,
 	j->deadline_ns = deadline_ns;
 	j->op.op = op;
 	j->op.root = j->dir->root;
+	j->op.upload = c->upload;
 	copy_name(j->op.name, name);
 	return j;
 }
@@ -196,7 +214,7 @@ static void start(struct job *j)
 	if (claim(j)) {
 		j->call->executed_not = true;
 		store_call_detail(j->call, "too many requests are waiting for this folder");
-		call_finish(&j->call->call, -EAGAIN);
+		store_call_finish(j->call, -EAGAIN);
 	}
 	job_free(j);
 }
@@ -211,8 +229,7 @@ static void get(struct store *s, const struct get_req *r, struct store_call *c)
 	j->op.length = r->length;
 	j->op.limit = r->limit;
 	buf_init(&j->op.bytes, r->limit);
-	if (r->if_match)
-		snprintf(j->op.version, sizeof(j->op.version), "%s", r->if_match);
+	copy_version(j->op.version, r->if_match);
 	start(j);
 }
 
@@ -224,8 +241,9 @@ static void put(struct store *s, const struct put_req *r, struct store_call *c)
 		return;
 	j->op.body = blob_ref(r->body);
 	j->op.cond = r->cond;
-	if (r->if_match)
-		snprintf(j->op.version, sizeof(j->op.version), "%s", r->if_match);
+	copy_version(j->op.version, r->if_match);
+	if (r->meta)
+		j->op.meta = *r->meta;
 	start(j);
 }
 
@@ -256,9 +274,66 @@ static void remove_object(struct store *s, const struct remove_req *r, struct st
 
 	if (!j)
 		return;
-	if (r->if_match)
-		snprintf(j->op.version, sizeof(j->op.version), "%s", r->if_match);
+	copy_version(j->op.version, r->if_match);
 	start(j);
+}
+
+static void copy(struct store *s, const struct copy_req *r, struct store_call *c)
+{
+	struct job *j = job_new(s, STORE_COPY, r->to, r->deadline_ns, c);
+
+	if (!j)
+		return;
+	copy_name(j->op.from, r->from);
+	copy_version(j->op.from_version, r->from_match);
+	j->op.cond = r->cond;
+	copy_version(j->op.version, r->if_match);
+	j->op.keep_meta = !r->meta;
+	if (r->meta)
+		j->op.meta = *r->meta;
+	start(j);
+}
+
+static void upload_begin(struct store *s, const struct upload_req *r, struct store_call *c)
+{
+	struct job *j = job_new(s, STORE_UPLOAD_BEGIN, r->name, r->deadline_ns, c);
+
+	if (j)
+		start(j);
+}
+
+static void upload_part(struct store *s, const struct upload_part_req *r, struct store_call *c)
+{
+	struct job *j = job_new(s, STORE_UPLOAD_PART, span_str(c->upload->name), r->deadline_ns, c);
+
+	if (!j)
+		return;
+	j->op.index = r->index;
+	j->op.body = r->body ? blob_ref(r->body) : NULL;
+	copy_name(j->op.from, r->from);
+	copy_version(j->op.from_version, r->from_match);
+	j->op.offset = r->offset;
+	j->op.length = r->length;
+	start(j);
+}
+
+static void upload_finish(struct store *s, uint64_t deadline_ns, struct store_call *c)
+{
+	struct job *j = job_new(s, STORE_UPLOAD_FINISH, span_str(c->upload->name), deadline_ns, c);
+
+	if (!j)
+		return;
+	j->op.cond = c->upload->cond;
+	copy_version(j->op.version, c->upload->if_match);
+	start(j);
+}
+
+static void upload_abort(struct store *s, uint64_t deadline_ns, struct store_call *c)
+{
+	struct job *j = job_new(s, STORE_UPLOAD_ABORT, span_str(c->upload->name), deadline_ns, c);
+
+	if (j)
+		start(j);
 }
 
 static struct dir_store *dir_free(struct dir_store *d)
@@ -286,12 +361,27 @@ static void free_store(struct store *s)
 	dir_free(dir_of(s));
 }
 
+static const struct upload_limits dir_upload_limits = {
+	.part_min = 1,
+	.part_max = 4 * GiB,
+	.part_unit = 1,
+	.object_max = INT64_MAX,
+	.parts_max = 1000000,
+	.parts_at_once = 4,
+	.copies_parts = true,
+};
 static const struct store_ops dir_ops = {
 	.get = get,
 	.put = put,
 	.head = head,
 	.list = list,
 	.remove = remove_object,
+	.copy = copy,
+	.upload_begin = upload_begin,
+	.upload_part = upload_part,
+	.upload_finish = upload_finish,
+	.upload_abort = upload_abort,
+	.upload_limits = &dir_upload_limits,
 	.free = free_store,
 };
 

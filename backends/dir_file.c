@@ -63,11 +63,7 @@ static bool is_absent(int error)
 	return error == ENOENT || error == ENOTDIR;
 }
 
-/*
- * Opens an object for reading. A descriptor, STORE_MISSING as -1 with *ret set, or a negative
- * result in *ret.
- */
-static int open_object(struct dir_op *op, int *ret)
+int dir_open_object(struct dir_op *op, const char *name, const char *version, int *ret)
 {
 	_cleanup_close_ int root = dir_root(op);
 	struct stat st;
@@ -77,7 +73,7 @@ static int open_object(struct dir_op *op, int *ret)
 		*ret = take_fd(&root);
 		return -1;
 	}
-	fd = openat(root, op->name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = openat(root, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0) {
 		*ret = is_absent(errno) ? STORE_MISSING : dir_error(op, "open");
 		return -1;
@@ -88,6 +84,11 @@ static int open_object(struct dir_op *op, int *ret)
 		return -1;
 	}
 	describe(op, &st);
+	if (version[0] && strcmp(version, op->new_version)) {
+		close(fd);
+		*ret = STORE_CHANGED;
+		return -1;
+	}
 	return fd;
 }
 
@@ -116,12 +117,11 @@ static int read_all(struct dir_op *op, int fd, uint64_t offset, size_t len)
 int dir_get(struct dir_op *op)
 {
 	int r;
-	_cleanup_close_ int fd = open_object(op, &r);
+	_cleanup_close_ int fd = dir_open_object(op, op->name, op->version, &r);
 
 	if (fd < 0)
 		return r;
-	if (op->version[0] && strcmp(op->version, op->new_version))
-		return STORE_CHANGED;
+	dir_read_meta(fd, &op->meta);
 	if ((op->offset || op->length) && op->offset >= op->size)
 		return STORE_RANGE;
 
@@ -140,30 +140,30 @@ int dir_get(struct dir_op *op)
 int dir_head(struct dir_op *op)
 {
 	int r;
-	_cleanup_close_ int fd = open_object(op, &r);
+	_cleanup_close_ int fd = dir_open_object(op, op->name, op->version, &r);
 
-	return fd < 0 ? r : 0;
+	if (fd < 0)
+		return r;
+	dir_read_meta(fd, &op->meta);
+	return 0;
 }
 
-static int write_all(struct dir_op *op, int fd, struct span s)
+int dir_write(struct dir_op *op, int fd, struct span s, uint64_t offset)
 {
 	while (s.len) {
-		ssize_t n = write(fd, s.data, s.len);
+		ssize_t n = pwrite(fd, s.data, s.len, (off_t)offset);
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
 			return dir_error(op, "write");
+		offset += (uint64_t)n;
 		s = span_sub(s, (size_t)n, s.len);
 	}
-	return fdatasync(fd) < 0 ? dir_error(op, "sync") : 0;
+	return 0;
 }
 
-/*
- * Opens the folder of an object below root, making it where needed. A descriptor or a negative
- * result.
- */
-static int open_parent(struct dir_op *op, int root, const char **ret_leaf)
+int dir_open_parent(struct dir_op *op, int root, const char **ret_leaf)
 {
 	_cleanup_close_ int at = dup(root);
 	char *name = op->name, *slash;
@@ -202,7 +202,7 @@ static int check_match(struct dir_op *op, int parent, const char *leaf)
 }
 
 /* Gives the finished temporary file its name. */
-static int publish(struct dir_op *op, int parent, const char *tmp, const char *leaf)
+static int give_name(struct dir_op *op, int parent, const char *tmp, const char *leaf)
 {
 	int r = 0;
 
@@ -226,29 +226,18 @@ static int publish(struct dir_op *op, int parent, const char *tmp, const char *l
 	return r;
 }
 
-static int put_in(struct dir_op *op, int parent, const char *leaf)
+int dir_publish(struct dir_op *op, int fd, int parent, const char *tmp, const char *leaf)
 {
-	char tmp[64];
 	struct stat st;
-	_cleanup_close_ int fd = -1;
-	int r;
+	int r = fsync(fd) < 0 ? dir_error(op, "sync") : 0;
 
-	/* Cheap, and spares the disk a body that would be refused. */
-	if (op->cond == PUT_IF_ABSENT && fstatat(parent, leaf, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return STORE_EXISTS;
-	snprintf(tmp, sizeof(tmp), DIR_TMP_PREFIX "%016llx%016llx",
-		 (unsigned long long)random_u64(), (unsigned long long)random_u64());
-	fd = openat(parent, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-	if (fd < 0)
-		return dir_error(op, "create");
-	r = write_all(op, fd, blob_span(op->body));
 	if (r == 0 && fstat(fd, &st) < 0)
 		r = dir_error(op, "stat");
 	if (r < 0) {
 		unlinkat(parent, tmp, 0);
 		return r;
 	}
-	r = publish(op, parent, tmp, leaf);
+	r = give_name(op, parent, tmp, leaf);
 	if (r != 0)
 		return r;
 	describe(op, &st);
@@ -259,7 +248,38 @@ static int put_in(struct dir_op *op, int parent, const char *leaf)
 	return 0;
 }
 
-int dir_put(struct dir_op *op)
+void dir_tmp_name(char ret[64])
+{
+	snprintf(ret, 64, DIR_TMP_PREFIX "%016llx%016llx", (unsigned long long)random_u64(),
+		 (unsigned long long)random_u64());
+}
+
+typedef int fill_fn(struct dir_op *op, int fd);
+
+static int put_in(struct dir_op *op, int parent, const char *leaf, fill_fn *fill)
+{
+	char tmp[64];
+	struct stat st;
+	_cleanup_close_ int fd = -1;
+	int r;
+
+	/* Cheap, and spares the disk a body that would be refused. */
+	if (op->cond == PUT_IF_ABSENT && fstatat(parent, leaf, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return STORE_EXISTS;
+	dir_tmp_name(tmp);
+	fd = openat(parent, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return dir_error(op, "create");
+	r = fill(op, fd);
+	if (r == 0)
+		r = dir_write_meta(op, fd, &op->meta);
+	if (r == 0)
+		return dir_publish(op, fd, parent, tmp, leaf);
+	unlinkat(parent, tmp, 0);
+	return r;
+}
+
+static int put_by(struct dir_op *op, fill_fn *fill)
 {
 	_cleanup_close_ int root = dir_root(op);
 	_cleanup_close_ int parent = -1;
@@ -267,10 +287,62 @@ int dir_put(struct dir_op *op)
 
 	if (root < 0)
 		return take_fd(&root);
-	parent = open_parent(op, root, &leaf);
+	parent = dir_open_parent(op, root, &leaf);
 	if (parent < 0)
 		return take_fd(&parent);
-	return put_in(op, parent, leaf);
+	return put_in(op, parent, leaf, fill);
+}
+
+static int fill_with_body(struct dir_op *op, int fd)
+{
+	return dir_write(op, fd, blob_span(op->body), 0);
+}
+
+int dir_put(struct dir_op *op)
+{
+	return put_by(op, fill_with_body);
+}
+
+/* ---- copies ---- */
+
+int dir_copy_range(struct dir_op *op, int from, uint64_t from_offset, int to, uint64_t to_offset,
+		   uint64_t len)
+{
+	off64_t at = (off64_t)from_offset, there = (off64_t)to_offset;
+
+	while (len) {
+		ssize_t n = copy_file_range(from, &at, to, &there, (size_t)MIN(len, GiB), 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return dir_error(op, "copy");
+		if (n == 0)
+			return fail(-EAGAIN); /* it shrank under us */
+		len -= (uint64_t)n;
+	}
+	return 0;
+}
+
+static int fill_with_object(struct dir_op *op, int fd)
+{
+	int r;
+	_cleanup_close_ int from = dir_open_object(op, op->from, op->from_version, &r);
+
+	if (from < 0)
+		return r;
+	if (op->keep_meta)
+		dir_read_meta(from, &op->meta);
+	return dir_copy_range(op, from, 0, fd, 0, op->size);
+}
+
+/* A missing source makes no folder for its copy. */
+int dir_copy(struct dir_op *op)
+{
+	int r;
+	_cleanup_close_ int from = dir_open_object(op, op->from, op->from_version, &r);
+
+	return from < 0 ? r : put_by(op, fill_with_object);
 }
 
 /* As at S3, removing what is not there is done. */

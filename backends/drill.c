@@ -16,16 +16,17 @@ struct drill {
 	struct store *store;
 	struct store_call *call; /* borrowed: owns us (P2); the task holds a reference */
 	struct store_request request;
+	struct object_meta meta;
 	struct event stop;
-	char *copies; /* what the request's spans and strings point to */
+	struct blob *body; /* or NULL */
+	char *copies;	   /* what the request's spans and strings point to */
 };
 
 struct drill *drill_free(struct drill *d)
 {
 	if (!d)
 		return NULL;
-	if (d->request.op == STORE_PUT && d->copies)
-		blob_unref(d->request.put.body);
+	blob_unref(d->body);
 	event_release(&d->stop);
 	free(d->copies);
 	free(d);
@@ -49,9 +50,22 @@ static const char *keep_str(char **at, const char *s)
 	return s ? (const char *)keep(at, span_str(s)).data : NULL;
 }
 
+static const struct object_meta *keep_meta(struct drill *d, const struct object_meta *m)
+{
+	if (!m)
+		return NULL;
+	d->meta = *m;
+	return &d->meta;
+}
+
+static struct blob *keep_body(struct drill *d, struct blob *body)
+{
+	return d->body = body ? blob_ref(body) : NULL;
+}
+
 static int copy_request(struct drill *d, const struct store_request *r)
 {
-	static const size_t room = 2 * (STORE_NAME_MAX + 1) + STORE_VERSION_MAX + 1;
+	static const size_t room = 2 * (STORE_NAME_MAX + 1) + 2 * (STORE_VERSION_MAX + 1);
 	size_t token = r->op == STORE_LIST && r->list.token ? strlen(r->list.token) + 1 : 0;
 	struct store_request *to = &d->request;
 	char *at;
@@ -68,7 +82,8 @@ static int copy_request(struct drill *d, const struct store_request *r)
 	case STORE_PUT:
 		to->put.name = keep(&at, r->put.name);
 		to->put.if_match = keep_str(&at, r->put.if_match);
-		to->put.body = blob_ref(r->put.body);
+		to->put.body = keep_body(d, r->put.body);
+		to->put.meta = keep_meta(d, r->put.meta);
 		break;
 	case STORE_HEAD:
 		to->head.name = keep(&at, r->head.name);
@@ -81,6 +96,26 @@ static int copy_request(struct drill *d, const struct store_request *r)
 	case STORE_REMOVE:
 		to->remove.name = keep(&at, r->remove.name);
 		to->remove.if_match = keep_str(&at, r->remove.if_match);
+		break;
+	case STORE_COPY:
+		to->copy.from = keep(&at, r->copy.from);
+		to->copy.from_match = keep_str(&at, r->copy.from_match);
+		to->copy.to = keep(&at, r->copy.to);
+		to->copy.if_match = keep_str(&at, r->copy.if_match);
+		to->copy.meta = keep_meta(d, r->copy.meta);
+		break;
+	case STORE_UPLOAD_BEGIN:
+		to->begin.name = keep(&at, r->begin.name);
+		to->begin.if_match = keep_str(&at, r->begin.if_match);
+		to->begin.meta = keep_meta(d, r->begin.meta);
+		break;
+	case STORE_UPLOAD_PART:
+		to->part.body = keep_body(d, r->part.body);
+		to->part.from = keep(&at, r->part.from);
+		to->part.from_match = keep_str(&at, r->part.from_match);
+		break;
+	case STORE_UPLOAD_FINISH:
+	case STORE_UPLOAD_ABORT:
 		break;
 	}
 	return 0;
@@ -95,7 +130,7 @@ static void stop_waiting(struct call *c)
 
 static int play_failure(struct drill *d)
 {
-	bool writes = d->request.op == STORE_PUT || d->request.op == STORE_REMOVE;
+	bool writes = store_op_publishes(d->request.op);
 
 	if (d->mode == DRILL_ERRORS) {
 		store_call_detail(d->call, "500 InternalError (drill)");
@@ -110,7 +145,7 @@ static int play_failure(struct drill *d)
 static int play_delay(struct drill *d)
 {
 	uint64_t deadline = store_request_deadline(&d->request);
-	bool writes = d->request.op == STORE_PUT || d->request.op == STORE_REMOVE;
+	bool writes = store_op_publishes(d->request.op);
 
 	(void)event_wait(&d->stop, MIN(clock_now() + DRILL_DELAY_NS, deadline));
 	if (!call_cancelled(&d->call->call) && clock_now() < deadline)
@@ -131,7 +166,7 @@ static void play(void *arg)
 	if (result == 0)
 		store_dispatch(d->store, &d->request, c);
 	else
-		call_finish(&c->call, result);
+		store_call_finish(c, result);
 }
 
 int drill_play(enum drill_mode mode, struct store *s, const struct store_request *r,

@@ -2,9 +2,12 @@
 #include "backends/exchange.h"
 
 #include "backends/http.h"
+#include "backends/store_i.h"
 #include "base/log.h"
 
 #include <stdio.h>
+
+#define WAIT_NS (250 * NS_PER_MS)
 
 /* ---- an exchange's life ---- */
 
@@ -16,6 +19,7 @@ static void exchange_destroy(void *data)
 	listing_state_release(&x->page);
 	request_free(x->req);
 	free(x->body_hash);
+	event_release(&x->nap);
 	free(x);
 }
 
@@ -30,11 +34,12 @@ struct exchange *exchange_new(struct web *w, struct store_call *c, enum http_met
 
 	if (!x)
 		return NULL;
+	event_init(&x->nap);
 	c->impl.data = x;
 	c->impl.free = exchange_destroy;
 	x->web = w;
 	x->call = c;
-	x->writes = c->op == STORE_PUT || c->op == STORE_REMOVE;
+	x->writes = store_op_publishes(c->op);
 	x->wait.ready = on_creds;
 	x->wait.deadline_ns = deadline_ns;
 	x->req = request_new(method, w->endpoint.origin ? w->endpoint.origin : "", path);
@@ -61,11 +66,29 @@ void exchange_range(struct exchange *x, const struct get_req *r, const char *hea
 		pairs_addf(&x->req->headers, header, "bytes=%llu-", (unsigned long long)r->offset);
 }
 
-void exchange_body(struct exchange *x, const struct put_req *r)
+void exchange_body(struct exchange *x, struct blob *body)
 {
-	x->req->body = blob_ref(r->body);
-	x->cond = r->cond;
-	x->conditional = r->cond == PUT_IF_MATCH;
+	x->req->body = blob_ref(body);
+}
+
+void exchange_condition(struct exchange *x, enum put_cond cond)
+{
+	x->cond = cond;
+	x->conditional = cond == PUT_IF_MATCH;
+}
+
+void exchange_meta(struct exchange *x, const char *beginning, const struct object_meta *m,
+		   enum meta_style style)
+{
+	_cleanup_pairs_ struct pairs p = {};
+	char name[64];
+
+	object_meta_write(m, style, &p);
+	for (size_t i = 0; i < p.n; i++) {
+		snprintf(name, sizeof(name), "%s%s", beginning, p.items[i].name);
+		pairs_add(&x->req->headers, name, p.items[i].value);
+	}
+	x->req->headers.no_memory |= p.no_memory;
 }
 
 int exchange_page(struct exchange *x, const struct list_req *r)
@@ -90,7 +113,7 @@ static void finish(struct exchange *x, int result)
 		buf_release(&c->body);
 	x->req->body = blob_unref(x->req->body); /* their memory is wanted elsewhere */
 	buf_release(&x->req->text);
-	call_finish(&c->call, result);
+	store_call_finish(c, result);
 	store_call_unref(c);
 }
 
@@ -164,37 +187,47 @@ static void try(struct exchange *x)
 		give_up(x, result, why);
 }
 
-struct refusal {
+struct early_end {
 	struct store_call *call;
-	int error;
+	int result;
 };
 
-static void refuse(void *arg)
+static void end_early(void *arg)
 {
-	struct refusal *r = arg;
+	struct early_end *r = arg;
 
-	call_finish(&r->call->call, r->error);
+	store_call_finish(r->call, r->result);
 	store_call_unref(r->call);
 	free(r);
 }
 
-void exchange_refuse(struct store_call *c, int error)
+static void end_apart(struct store_call *c, int result)
 {
-	struct refusal *r = malloc(sizeof(*r));
+	struct early_end *r = malloc(sizeof(*r));
 	struct task *t;
 
-	c->executed_not = true;
 	if (!r) { /* better inside the start than never */
-		call_finish(&c->call, error);
+		store_call_finish(c, result);
 		return;
 	}
-	*r = (struct refusal){ c, error };
+	*r = (struct early_end){ c, result };
 	call_ref(&c->call);
-	t = task_start("refuse", refuse, r);
+	t = task_start("end", end_early, r);
 	if (t)
 		task_detach(t);
 	else
-		refuse(r);
+		end_early(r);
+}
+
+void exchange_refuse(struct store_call *c, int error)
+{
+	c->executed_not = true;
+	end_apart(c, error);
+}
+
+void exchange_done(struct store_call *c)
+{
+	end_apart(c, 0);
 }
 
 void exchange_start(struct exchange *x)
@@ -209,6 +242,7 @@ static void on_cancel(struct call *call)
 	struct store_call *c = container_of(call, struct store_call, call);
 	struct exchange *x = c->impl.data;
 
+	event_set(&x->nap);
 	if (x->web->creds && creds_leave(x->web->creds, &x->wait))
 		give_up(x, -ECANCELED, NULL);
 	else
@@ -252,7 +286,8 @@ static int unanswered(struct exchange *x)
 /* May this be tried again in this way? Notes that it was. */
 static bool granted(struct exchange *x, int again)
 {
-	bool *used = again == AGAIN_RENEW   ? &x->renewed
+	bool *used = again >= AGAIN_MORE    ? &(bool){ false }
+		     : again == AGAIN_RENEW ? &x->renewed
 		     : again == AGAIN_CLOCK ? &x->clock_set
 		     : again == AGAIN_LOOK  ? &x->looked
 					    : &x->moved;
@@ -273,6 +308,25 @@ static int set_clock(struct exchange *x)
 	return 0;
 }
 
+static void wake_up(void *arg)
+{
+	struct exchange *x = arg;
+
+	(void)event_wait(&x->nap, MIN(clock_now() + WAIT_NS, x->req->deadline_ns));
+	try(x);
+}
+
+/* Tries once more after a while. */
+static void try_later(struct exchange *x)
+{
+	struct task *t = task_start("wait", wake_up, x);
+
+	if (t)
+		task_detach(t);
+	else
+		finish(x, x->writes ? STORE_UNKNOWN : -ENOMEM);
+}
+
 static void again(struct exchange *x, int why)
 {
 	int error = 0;
@@ -281,7 +335,7 @@ static void again(struct exchange *x, int why)
 		creds_refused(x->web->creds, x->value);
 	if (why == AGAIN_CLOCK)
 		error = set_clock(x);
-	if (why == AGAIN_LOOK)
+	if (why == AGAIN_LOOK || why == AGAIN_WAIT)
 		error = x->web->dialect->look(x);
 	if (error < 0) {
 		finish(x, error);
@@ -290,7 +344,10 @@ static void again(struct exchange *x, int why)
 	log_debug("exchange", "trying again", "store=%s because=%s", x->web->store.name,
 		  x->fault.code[0] ? x->fault.code : "?");
 	request_rewind(x->req);
-	try(x);
+	if (why == AGAIN_WAIT)
+		try_later(x);
+	else
+		try(x);
 }
 
 static void on_done(struct request *r)
@@ -334,6 +391,24 @@ int exchange_because(struct exchange *x, int result, const char *advice)
 		/* refused before execution; callers say UNKNOWN otherwise */
 		x->call->executed_not = true;
 	return result;
+}
+
+void exchange_read_meta(struct exchange *x, const char *beginning)
+{
+	struct object_meta *m = &x->call->meta;
+	struct span name, value;
+	size_t at = 0;
+
+	while (request_header_next(x->req, beginning, &at, &name, &value)) {
+		char n[64], v[4 * KiB];
+
+		if (name.len >= sizeof(n) || value.len >= sizeof(v))
+			continue;
+		snprintf(n, sizeof(n), "%.*s", SPAN_FMT(name));
+		snprintf(v, sizeof(v), "%.*s", SPAN_FMT(value));
+		object_meta_read(n, v, m);
+	}
+	request_header_copy(x->req, "content-type", m->content_type, sizeof(m->content_type));
 }
 
 int exchange_throttled(struct exchange *x)

@@ -18,10 +18,13 @@ struct exchange;
 /* What a dialect's judge may answer besides a call's result. Each is granted once. */
 enum exchange_again {
 	AGAIN_RENEW = 100, /* other credentials */
-	AGAIN_CLOCK,       /* the store's clock */
+	AGAIN_CLOCK,	   /* the store's clock */
 	AGAIN_ELSEWHERE,   /* another address or region, which the dialect has taken note of */
 	/* the answer leaves a doubt: the dialect's look() makes the question that settles it */
 	AGAIN_LOOK,
+	/* And these as often as the deadline allows. */
+	AGAIN_MORE, /* the same request, which the judge has changed, goes on with the work */
+	AGAIN_WAIT, /* the work goes on by itself: look() asks, now and then, whether it is done */
 };
 
 struct dialect {
@@ -33,7 +36,8 @@ struct dialect {
 	/* Judges an answer: a call's result, or AGAIN_*. */
 	int (*judge)(struct exchange *x);
 	/*
-	 * AGAIN_LOOK: retargets the request (request_retarget). 0, -ENOMEM. NULL: never asked for.
+	 * AGAIN_LOOK, AGAIN_WAIT: retargets the request (request_retarget). 0, -ENOMEM. NULL: never
+	 * asked for.
 	 */
 	int (*look)(struct exchange *x);
 	void (*free_more)(struct store *s); /* what the dialect added to struct web */
@@ -45,14 +49,17 @@ struct exchange {
 	struct request *req;
 	struct creds_wait wait;
 	struct creds_value *value; /* of this try, or NULL */
-	bool writes, conditional;  /* conditional: if_match */
+	bool writes;		   /* publishes or removes (S4 of store.h) */
+	bool conditional;	   /* if_match */
+	bool source_match;	   /* copy: from_match */
 	enum put_cond cond;
-	uint64_t offset, length;          /* get */
+	uint64_t offset, length;	  /* get */
 	char if_match[STORE_VERSION_MAX]; /* get; "" : none */
-	struct listing_state page;        /* list */
-	char *body_hash;                  /* S3 on plain HTTP: computed once */
-	struct fault fault;               /* of the newest answer */
+	struct listing_state page;	  /* list */
+	char *body_hash;		  /* S3 on plain HTTP: computed once */
+	struct fault fault;		  /* of the newest answer */
 	bool renewed, clock_set, moved, looked;
+	struct event nap; /* AGAIN_WAIT; a cancel ends it */
 };
 
 /* ---- building ---- */
@@ -65,7 +72,12 @@ struct exchange *exchange_new(struct web *w, struct store_call *c, enum http_met
 			      const char *path, uint64_t deadline_ns);
 /* "bytes=a-b" for a get, in this header; nothing when the whole object is asked. */
 void exchange_range(struct exchange *x, const struct get_req *r, const char *header);
-void exchange_body(struct exchange *x, const struct put_req *r);
+void exchange_body(struct exchange *x, struct blob *body); /* shares */
+/* Notes the condition; its words are the dialect's. */
+void exchange_condition(struct exchange *x, enum put_cond cond);
+/* Adds it as headers with this beginning: "x-amz-meta-". m may be NULL. */
+void exchange_meta(struct exchange *x, const char *beginning, const struct object_meta *m,
+		   enum meta_style style);
 /*
  * Reads the request's token or `after` into x->page, names with the store's prefix. 0, -EINVAL,
  * -ENOMEM.
@@ -78,6 +90,8 @@ void exchange_start(struct exchange *x);
  * start.
  */
 void exchange_refuse(struct store_call *c, int error);
+/* The same for an operation that needs no request. */
+void exchange_done(struct store_call *c);
 
 /* ---- judging ---- */
 
@@ -90,6 +104,8 @@ void exchange_explain(struct exchange *x, const char *advice);
 int exchange_because(struct exchange *x, int result, const char *advice);
 /* What is proven not to have been executed and may work later. */
 int exchange_throttled(struct exchange *x);
+/* Reads the answer's metadata into the call. */
+void exchange_read_meta(struct exchange *x, const char *beginning);
 /* By the status alone, when no code of the provider said more. */
 int exchange_by_status(struct exchange *x);
 /*

@@ -10,7 +10,7 @@
  * (D4) `Accept-Encoding: gzip` goes with contents only: then stored bytes come as they are.
  */
 #include "backends/dialects.h"
-#include "backends/exchange.h"
+#include "backends/gcs_i.h"
 #include "base/json.h"
 #include "base/text.h"
 
@@ -30,7 +30,7 @@ static int gcs_sign(struct exchange *x, const struct creds_value *v, uint64_t no
 {
 	_cleanup_free_ char *bearer = NULL;
 
-	if (!v)
+	if (!v || gcs_is_session(x))
 		return 0;
 	if (asprintf(&bearer, "Bearer %s", v->secret) < 0) {
 		bearer = NULL;
@@ -42,8 +42,7 @@ static int gcs_sign(struct exchange *x, const struct creds_value *v, uint64_t no
 
 /* ---- paths ---- */
 
-/* "/storage/v1/b/BUCKET/o[/NAME]"; the name's slashes are escaped too. */
-static char *object_path(const struct web *w, const char *upload, const char *key)
+char *gcs_path(const struct web *w, const char *upload, const char *key)
 {
 	_cleanup_free_ char *base = NULL;
 	_cleanup_buf_ struct buf b = BUF_INIT(16 * KiB);
@@ -61,7 +60,7 @@ static struct exchange *begin(struct store *s, struct store_call *c, enum http_m
 {
 	struct web *w = web_of(s);
 	_cleanup_free_ char *key = web_key(w, name);
-	_cleanup_free_ char *path = key ? object_path(w, "", key) : NULL;
+	_cleanup_free_ char *path = key ? gcs_path(w, "", key) : NULL;
 	struct exchange *x = path ? exchange_new(w, c, m, path, deadline_ns) : NULL;
 
 	if (!x)
@@ -70,7 +69,7 @@ static struct exchange *begin(struct store *s, struct store_call *c, enum http_m
 }
 
 /* (D1) What is no generation (a version of another store) matches nothing: 1 is long past. */
-static const char *generation(const char *version)
+const char *gcs_generation(const char *version)
 {
 	return version[strspn(version, "0123456789")] ? "1" : version;
 }
@@ -85,7 +84,7 @@ static void gcs_get(struct store *s, const struct get_req *r, struct store_call 
 		return;
 	pairs_add(&x->req->query, "alt", "media");
 	if (r->if_match)
-		pairs_add(&x->req->query, "ifGenerationMatch", generation(r->if_match));
+		pairs_add(&x->req->query, "ifGenerationMatch", gcs_generation(r->if_match));
 	pairs_add(&x->req->headers, "Accept-Encoding", "gzip"); /* (D4) */
 	exchange_range(x, r, "Range");
 	exchange_start(x);
@@ -97,13 +96,13 @@ static void gcs_head(struct store *s, const struct head_req *r, struct store_cal
 
 	if (!x)
 		return;
-	pairs_add(&x->req->query, "fields", "name,generation,size,updated,contentEncoding");
+	pairs_add(&x->req->query, "fields",
+		  "name,generation,size,updated,contentEncoding,contentType,metadata");
 	exchange_start(x);
 }
 
-static int crc32c_text(struct blob *body, struct buf *ret)
+int gcs_crc32c_text(uint32_t crc, struct buf *ret)
 {
-	uint32_t crc = blob_crc32c(body);
 	const uint8_t be[4] = { (uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8),
 				(uint8_t)crc };
 	int error = base64_encode(span_of(be, sizeof(be)), ret);
@@ -111,25 +110,44 @@ static int crc32c_text(struct blob *body, struct buf *ret)
 	return error < 0 ? error : buf_str(ret) ? 0 : fail(-ENOMEM);
 }
 
-/* The object's description, which the server checks the contents against. */
-static int description(const char *key, struct blob *body, struct buf *ret)
+static void set_metadata(struct json *j, const struct object_meta *m)
 {
-	_cleanup_buf_ struct buf crc = BUF_INIT(16);
+	_cleanup_pairs_ struct pairs p = {};
+	struct json *metadata;
+
+	object_meta_write(m, META_GCS, &p);
+	if (p.n == 0)
+		return;
+	metadata = json_object_new();
+	for (size_t i = 0; i < p.n; i++)
+		json_set_str(metadata, p.items[i].name, p.items[i].value);
+	json_set(j, "metadata", metadata);
+}
+
+/* The server checks the contents against it. */
+int gcs_description(const char *name, const struct object_meta *m, const uint32_t *crc,
+		    struct buf *ret)
+{
+	_cleanup_buf_ struct buf text = BUF_INIT(16);
 	_cleanup_(json_freep) struct json *j = json_object_new();
-	int error = crc32c_text(body, &crc);
+	int error = crc ? gcs_crc32c_text(*crc, &text) : 0;
 
 	if (error < 0)
 		return error;
-	json_set_str(j, "name", key);
-	json_set_str(j, "contentType", "application/octet-stream");
+	if (name)
+		json_set_str(j, "name", name);
+	json_set_str(j, "contentType", object_meta_type(m));
 	json_set_str(j, "cacheControl", "no-store, no-transform");
-	json_set_str(j, "crc32c", buf_str(&crc));
+	if (crc)
+		json_set_str(j, "crc32c", buf_str(&text));
+	set_metadata(j, m);
 	return json_write(j, 0, ret);
 }
 
 /* (D3). The boundary is 128 random bits, so that no data holds it. */
-static int frame(struct request *r, const char *key, struct blob *body)
+static int frame(struct request *r, const char *key, const struct put_req *put)
 {
+	const uint32_t crc = blob_crc32c(put->body);
 	uint8_t bits[16];
 	char mark[2 * sizeof(bits) + 1];
 	int error;
@@ -140,33 +158,39 @@ static int frame(struct request *r, const char *key, struct blob *body)
 	error = buf_addf(&r->head, "--%s\r\nContent-Type: application/json; charset=UTF-8\r\n\r\n",
 			 mark);
 	if (error == 0)
-		error = description(key, body, &r->head);
+		error = gcs_description(key, put->meta, &crc, &r->head);
 	if (error == 0)
-		error = buf_addf(&r->head,
-				 "\r\n--%s\r\nContent-Type: application/octet-stream\r\n\r\n",
-				 mark);
+		error = buf_addf(&r->head, "\r\n--%s\r\nContent-Type: %s\r\n\r\n", mark,
+				 object_meta_type(put->meta));
 	return error < 0 ? error : buf_addf(&r->tail, "\r\n--%s--\r\n", mark);
+}
+
+/* (D1) */
+void gcs_condition(struct exchange *x, enum put_cond cond, const char *if_match)
+{
+	exchange_condition(x, cond);
+	if (cond != PUT_ALWAYS)
+		pairs_add(&x->req->query, "ifGenerationMatch",
+			  cond == PUT_IF_ABSENT ? "0" : gcs_generation(if_match));
 }
 
 static void gcs_put(struct store *s, const struct put_req *r, struct store_call *c)
 {
 	struct web *w = web_of(s);
 	_cleanup_free_ char *key = web_key(w, r->name);
-	_cleanup_free_ char *path = key ? object_path(w, "/upload", NULL) : NULL;
+	_cleanup_free_ char *path = key ? gcs_path(w, "/upload", NULL) : NULL;
 	struct exchange *x = path ? exchange_new(w, c, HTTP_POST, path, r->deadline_ns) : NULL;
-	int error = x ? frame(x->req, key, r->body) : fail(-ENOMEM);
+	int error = x ? frame(x->req, key, r) : fail(-ENOMEM);
 
 	if (error < 0) {
 		/* a name that is no UTF-8 */
 		exchange_refuse(c, error == -EINVAL ? error : -ENOMEM);
 		return;
 	}
-	exchange_body(x, r);
+	exchange_body(x, r->body);
 	pairs_add(&x->req->query, "uploadType", "multipart");
 	pairs_add(&x->req->query, "fields", "generation,size");
-	if (r->cond != PUT_ALWAYS) /* (D1) */
-		pairs_add(&x->req->query, "ifGenerationMatch",
-			  r->cond == PUT_IF_ABSENT ? "0" : generation(r->if_match));
+	gcs_condition(x, r->cond, r->if_match);
 	exchange_start(x);
 }
 
@@ -178,7 +202,7 @@ static void gcs_remove(struct store *s, const struct remove_req *r, struct store
 		return;
 	x->conditional = r->if_match != NULL;
 	if (r->if_match)
-		pairs_add(&x->req->query, "ifGenerationMatch", generation(r->if_match));
+		pairs_add(&x->req->query, "ifGenerationMatch", gcs_generation(r->if_match));
 	exchange_start(x);
 }
 
@@ -186,7 +210,7 @@ static void gcs_list(struct store *s, const struct list_req *r, struct store_cal
 {
 	struct web *w = web_of(s);
 	_cleanup_free_ char *prefix = web_key(w, r->prefix);
-	_cleanup_free_ char *path = object_path(w, "", NULL);
+	_cleanup_free_ char *path = gcs_path(w, "", NULL);
 	struct exchange *x = prefix && path ? exchange_new(w, c, HTTP_GET, path, r->deadline_ns)
 					    : NULL;
 	struct pairs *q;
@@ -213,11 +237,31 @@ static void gcs_list(struct store *s, const struct list_req *r, struct store_cal
 	exchange_start(x);
 }
 
+/*
+ * A copy was refused because of one of two conditions: is there an object at its end? The path of
+ * a rewrite holds both names, escaped.
+ */
+static int look_for_target(struct exchange *x)
+{
+	static const char to[] = "/rewriteTo";
+	const char *target = strstr(x->req->path, to) + strlen(to);
+	char *path;
+
+	if (asprintf(&path, "%s/storage/v1%s", x->web->endpoint.path, target) < 0)
+		return fail(-ENOMEM);
+	request_retarget(x->req, HTTP_GET, path);
+	pairs_add(&x->req->query, "fields", "generation");
+	return 0;
+}
+
 /* (D2) */
 static int gcs_look(struct exchange *x)
 {
-	char *path = object_path(x->web, "", NULL);
+	char *path;
 
+	if (x->req->status == 412)
+		return look_for_target(x);
+	path = gcs_path(x->web, "", NULL);
 	if (!path)
 		return fail(-ENOMEM);
 	request_retarget(x->req, HTTP_GET, path);
@@ -227,6 +271,21 @@ static int gcs_look(struct exchange *x)
 }
 
 /* ---- judging ---- */
+
+static void read_member(const char *key, const struct json *value, void *arg)
+{
+	if (json_text(value))
+		object_meta_read(key, json_text(value), arg);
+}
+
+static void read_metadata(const struct json *j, struct object_meta *ret)
+{
+	const char *type = json_str(j, "contentType");
+
+	snprintf(ret->content_type, sizeof(ret->content_type), "%s", type ? type : "");
+	if (json_get(j, "metadata"))
+		json_each(json_get(j, "metadata"), read_member, ret);
+}
 
 /* An object's description in answer to a head or a put. */
 static int described(struct exchange *x)
@@ -244,6 +303,7 @@ static int described(struct exchange *x)
 	snprintf(c->version, sizeof(c->version), "%s", generation);
 	if (c->op == STORE_PUT)
 		return 0;
+	read_metadata(j, &c->meta);
 	updated = json_str(j, "updated");
 	if (updated && iso_date_parse(updated, &t) == 0 && t > 0)
 		c->modified_s = (uint64_t)t;
@@ -265,6 +325,7 @@ static int got(struct exchange *x)
 	if (stored[0] && strcmp(stored, "identity") != 0)
 		return exchange_because(x, fail(-EIO),
 					"the object is stored with Content-Encoding: gzip");
+	exchange_read_meta(x, "x-goog-meta-");
 	return exchange_got(x);
 }
 
@@ -274,10 +335,16 @@ static int absent(struct exchange *x)
 	case STORE_REMOVE:
 		return x->conditional ? STORE_CHANGED : 0;
 	case STORE_PUT:
+	case STORE_UPLOAD_BEGIN:
 		return x->conditional ? STORE_CHANGED : exchange_because(x, fail(-EIO), NULL);
 	default:
 		return STORE_MISSING;
 	}
+}
+
+static bool asked_for_target(const struct exchange *x)
+{
+	return x->looked && x->call->op == STORE_COPY && !pairs_get(&x->req->query, "maxResults");
 }
 
 static int succeeded(struct exchange *x)
@@ -285,6 +352,8 @@ static int succeeded(struct exchange *x)
 	struct listing l = {};
 	int error;
 
+	if (asked_for_target(x))
+		return STORE_EXISTS;
 	if (x->looked) /* the bucket is there: so it was the object */
 		return absent(x);
 	switch (x->call->op) {
@@ -296,7 +365,14 @@ static int succeeded(struct exchange *x)
 	case STORE_LIST:
 		error = listing_parse_gcs(buf_span(&x->req->text), &l);
 		return exchange_listed(x, error, &l);
+	case STORE_COPY:
+		return gcs_copied(x);
+	case STORE_UPLOAD_BEGIN:
+		return gcs_upload_begun(x);
 	case STORE_REMOVE:
+	case STORE_UPLOAD_PART:
+	case STORE_UPLOAD_FINISH:
+	case STORE_UPLOAD_ABORT:
 		break;
 	}
 	return 0;
@@ -309,6 +385,8 @@ static int no_bucket(struct exchange *x)
 
 static int missing(struct exchange *x)
 {
+	if (asked_for_target(x)) /* so it was the source that is another one */
+		return STORE_CHANGED;
 	if (x->looked || x->call->op == STORE_LIST ||
 	    strstr(x->fault.message, "bucket does not exist"))
 		return no_bucket(x);
@@ -334,10 +412,21 @@ static int refused_credentials(struct exchange *x)
 					 : "credentials are needed");
 }
 
+/* 412 */
+static int refused_condition(struct exchange *x)
+{
+	if (x->cond == PUT_IF_ABSENT) /* or was it that of a copy's source? */
+		return x->source_match ? AGAIN_LOOK : STORE_EXISTS;
+	return x->conditional || x->source_match ? STORE_CHANGED
+						 : exchange_because(x, fail(-EIO), NULL);
+}
+
 static int gcs_judge(struct exchange *x)
 {
 	int status = x->req->status;
 
+	if (gcs_is_session(x))
+		return gcs_session_judge(x);
 	if (status >= 200 && status <= 206)
 		return succeeded(x);
 	fault_parse_json(buf_span(&x->req->text), &x->fault);
@@ -353,9 +442,7 @@ static int gcs_judge(struct exchange *x)
 	case 404:
 		return missing(x);
 	case 412:
-		if (x->call->op == STORE_PUT && x->cond == PUT_IF_ABSENT)
-			return STORE_EXISTS;
-		return x->conditional ? STORE_CHANGED : exchange_because(x, fail(-EIO), NULL);
+		return refused_condition(x);
 	case 416:
 		return exchange_no_such_range(x);
 	}
@@ -370,6 +457,12 @@ static const struct store_ops ops = {
 	.head = gcs_head,
 	.list = gcs_list,
 	.remove = gcs_remove,
+	.copy = gcs_copy,
+	.upload_begin = gcs_upload_begin,
+	.upload_part = gcs_upload_part,
+	.upload_finish = gcs_upload_finish,
+	.upload_abort = gcs_upload_abort,
+	.upload_limits = &gcs_upload_limits,
 	.free = web_free,
 };
 static const struct dialect dialect = { .sign = gcs_sign, .judge = gcs_judge, .look = gcs_look };

@@ -14,7 +14,7 @@
 const char *http_method_name(enum http_method m)
 {
 	static const char *const names[] = {
-		[HTTP_GET] = "GET",   [HTTP_HEAD] = "HEAD",     [HTTP_PUT] = "PUT",
+		[HTTP_GET] = "GET",   [HTTP_HEAD] = "HEAD",	[HTTP_PUT] = "PUT",
 		[HTTP_POST] = "POST", [HTTP_DELETE] = "DELETE",
 	};
 
@@ -171,6 +171,31 @@ bool request_header(const struct request *r, const char *name, struct span *ret)
 			return true;
 		}
 		rest = span_sub(rest, line, rest.len);
+	}
+	return false;
+}
+
+bool request_header_next(const struct request *r, const char *beginning, size_t *at,
+			 struct span *ret_name, struct span *ret_value)
+{
+	struct span all = buf_span(&r->http.answer_headers), line;
+	size_t n = strlen(beginning);
+
+	while (*at < all.len) {
+		const uint8_t *end, *colon;
+
+		line = span_sub(all, *at, all.len);
+		end = memchr(line.data, '\n', line.len);
+		if (end)
+			line.len = (size_t)(end - line.data) + 1;
+		*at += line.len;
+		colon = memchr(line.data, ':', line.len);
+		if (!colon || (size_t)(colon - line.data) < n ||
+		    strncasecmp((const char *)line.data, beginning, n) != 0)
+			continue;
+		*ret_name = span_sub(line, n, (size_t)(colon - line.data) - n);
+		*ret_value = trimmed(span_sub(line, (size_t)(colon - line.data) + 1, line.len));
+		return true;
 	}
 	return false;
 }

@@ -18,7 +18,7 @@ const char *http_method_name(enum http_method m);
 
 enum request_end {
 	REQUEST_ANSWERED,  /* status, headers and the whole body are here */
-	REQUEST_FAILED,    /* no connection, a cut one, a body shorter than promised */
+	REQUEST_FAILED,	   /* no connection, a cut one, a body shorter than promised */
 	REQUEST_TIMED_OUT, /* the deadline */
 	REQUEST_CANCELLED,
 	REQUEST_TOO_BIG,   /* more came than the sink may hold */
@@ -42,7 +42,7 @@ struct request {
 	struct buf tail;
 	bool sends_body; /* even an empty one: PUT and POST */
 	bool repeatable; /* (Q2) reads */
-	bool no_proxy;   /* metadata services */
+	bool no_proxy;	 /* metadata services */
 	uint64_t deadline_ns;
 	unsigned connect_timeout_ms; /* 0: 3000 */
 	/* a kept connection older than this is not used again; 0: 60 */
@@ -99,6 +99,12 @@ size_t request_body_read(const struct request *r, uint64_t offset, void *to, siz
 bool request_header(const struct request *r, const char *name, struct span *ret);
 /* The same copied as a string, cut to size; "" when there is none. */
 const char *request_header_copy(const struct request *r, const char *name, char *buf, size_t size);
+/*
+ * Walks the headers whose names begin with this, in any case: *at is 0 at first; tells the rest of
+ * the name, and the value. Borrowed.
+ */
+bool request_header_next(const struct request *r, const char *beginning, size_t *at,
+			 struct span *ret_name, struct span *ret_value);
 /* A header that is a decimal number. 0, -ENOENT, -EBADMSG. */
 must_check int request_header_uint(const struct request *r, const char *name, uint64_t *ret);
 /* Seconds since 1970 of an HTTP date header; 0: none. */

@@ -133,8 +133,8 @@ static char *path_of(struct web *w, const char *key)
 			true);
 }
 
-static struct exchange *begin(struct store *st, struct store_call *c, enum http_method m,
-			      struct span name, uint64_t deadline_ns)
+struct exchange *s3_begin(struct store *st, struct store_call *c, enum http_method m,
+			  struct span name, uint64_t deadline_ns)
 {
 	struct web *w = container_of(st, struct web, store);
 	_cleanup_free_ char *key = web_key(w, name);
@@ -148,7 +148,7 @@ static struct exchange *begin(struct store *st, struct store_call *c, enum http_
 
 static void s3_get(struct store *s, const struct get_req *r, struct store_call *c)
 {
-	struct exchange *x = begin(s, c, HTTP_GET, r->name, r->deadline_ns);
+	struct exchange *x = s3_begin(s, c, HTTP_GET, r->name, r->deadline_ns);
 
 	if (!x)
 		return;
@@ -160,15 +160,14 @@ static void s3_get(struct store *s, const struct get_req *r, struct store_call *
 
 static void s3_head(struct store *s, const struct head_req *r, struct store_call *c)
 {
-	struct exchange *x = begin(s, c, HTTP_HEAD, r->name, r->deadline_ns);
+	struct exchange *x = s3_begin(s, c, HTTP_HEAD, r->name, r->deadline_ns);
 
 	if (x)
 		exchange_start(x);
 }
 
-static void add_crc32c(struct pairs *headers, struct blob *body)
+void s3_add_crc32c(struct pairs *headers, uint32_t crc)
 {
-	uint32_t crc = blob_crc32c(body);
 	const uint8_t be[4] = { (uint8_t)(crc >> 24), (uint8_t)(crc >> 16), (uint8_t)(crc >> 8),
 				(uint8_t)crc };
 	_cleanup_buf_ struct buf b = BUF_INIT(16);
@@ -179,27 +178,34 @@ static void add_crc32c(struct pairs *headers, struct blob *body)
 		headers->no_memory = true;
 }
 
+void s3_condition(struct exchange *x, enum put_cond cond, const char *if_match)
+{
+	exchange_condition(x, cond);
+	if (cond == PUT_IF_ABSENT)
+		pairs_add(&x->req->headers, "If-None-Match", "*");
+	if (cond == PUT_IF_MATCH)
+		pairs_add(&x->req->headers, "If-Match", if_match);
+}
+
 static void s3_put(struct store *s, const struct put_req *r, struct store_call *c)
 {
-	struct exchange *x = begin(s, c, HTTP_PUT, r->name, r->deadline_ns);
+	struct exchange *x = s3_begin(s, c, HTTP_PUT, r->name, r->deadline_ns);
 	struct pairs *h;
 
 	if (!x)
 		return;
 	h = &x->req->headers;
-	exchange_body(x, r);
-	pairs_add(h, "Content-Type", "application/octet-stream");
-	add_crc32c(h, r->body);
-	if (r->cond == PUT_IF_ABSENT)
-		pairs_add(h, "If-None-Match", "*");
-	if (r->cond == PUT_IF_MATCH)
-		pairs_add(h, "If-Match", r->if_match);
+	exchange_body(x, r->body);
+	pairs_add(h, "Content-Type", object_meta_type(r->meta));
+	exchange_meta(x, S3_META, r->meta, META_S3);
+	s3_add_crc32c(h, blob_crc32c(r->body));
+	s3_condition(x, r->cond, r->if_match);
 	exchange_start(x);
 }
 
 static void s3_remove(struct store *s, const struct remove_req *r, struct store_call *c)
 {
-	struct exchange *x = begin(s, c, HTTP_DELETE, r->name, r->deadline_ns);
+	struct exchange *x = s3_begin(s, c, HTTP_DELETE, r->name, r->deadline_ns);
 
 	if (!x)
 		return;
@@ -242,8 +248,11 @@ static void s3_list(struct store *st, const struct list_req *r, struct store_cal
 /* (D1) */
 static int s3_look(struct exchange *x)
 {
-	char *path = strdup(x->req->path);
+	char *path;
 
+	if (x->call->op != STORE_HEAD)
+		return s3_upload_look(x);
+	path = strdup(x->req->path);
 	if (!path)
 		return fail(-ENOMEM);
 	request_retarget(x->req, HTTP_GET, path);
@@ -259,6 +268,12 @@ static const struct store_ops ops = {
 	.head = s3_head,
 	.list = s3_list,
 	.remove = s3_remove,
+	.copy = s3_copy,
+	.upload_begin = s3_upload_begin,
+	.upload_part = s3_upload_part,
+	.upload_finish = s3_upload_finish,
+	.upload_abort = s3_upload_abort,
+	.upload_limits = &s3_upload_limits,
 	.free = web_free,
 };
 static const struct dialect dialect = { .sign = s3_sign, .judge = s3_judge, .look = s3_look };
@@ -359,7 +374,7 @@ int s3_open(const struct store_config *cfg, const struct uri *u, struct store **
 	    size_t err_size)
 {
 	static const char *const known[] = { "endpoint", "region",    "path_style",
-					     "ca_file",  "anonymous", NULL };
+					     "ca_file",	 "anonymous", NULL };
 	struct s3 *s;
 	int error = uri_check_params(u, known, cfg->url, err, err_size);
 

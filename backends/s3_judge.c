@@ -95,7 +95,7 @@ static const char *const full[] = { "QuotaExceeded*", "XMinioStorageFull",
 static const char *const unsettled[] = { "ConditionalRequestConflict", "OperationAborted", NULL };
 
 /* (J3) */
-static int hidden_error(struct exchange *x)
+int s3_hidden_error(struct exchange *x)
 {
 	if (!fault_parse_xml(buf_span(&x->req->text), &x->fault))
 		return 0;
@@ -107,7 +107,7 @@ static int listed(struct exchange *x)
 {
 	struct listing l = {};
 	int error = listing_parse_s3(buf_span(&x->req->text), &l),
-	    hidden = error ? hidden_error(x) : 0;
+	    hidden = error ? s3_hidden_error(x) : 0;
 
 	return hidden ? hidden : exchange_listed(x, error, &l);
 }
@@ -115,6 +115,7 @@ static int listed(struct exchange *x)
 static int headed(struct exchange *x)
 {
 	x->call->modified_s = request_header_date(x->req, "last-modified");
+	exchange_read_meta(x, S3_META);
 	if (x->looked) /* it has come into being meanwhile */
 		return exchange_because(x, -EAGAIN, "the object appeared just now");
 	if (request_header_uint(x->req, "content-length", &x->call->size) < 0)
@@ -122,15 +123,23 @@ static int headed(struct exchange *x)
 	return 0;
 }
 
+static int got(struct exchange *x)
+{
+	exchange_read_meta(x, S3_META);
+	return exchange_got(x);
+}
+
 static int succeeded(struct exchange *x)
 {
 	struct span etag = SPAN_NULL;
 
+	if (x->call->op == STORE_COPY && x->looked)
+		return s3_copy_looked(x);
 	(void)request_header(x->req, "etag", &etag);
 	etag_copy(etag, x->call->version);
 	switch (x->call->op) {
 	case STORE_GET:
-		return exchange_got(x);
+		return got(x);
 	case STORE_LIST:
 		return listed(x);
 	case STORE_HEAD:
@@ -138,8 +147,14 @@ static int succeeded(struct exchange *x)
 	case STORE_PUT:
 	case STORE_REMOVE:
 		break;
+	case STORE_COPY:
+	case STORE_UPLOAD_BEGIN:
+	case STORE_UPLOAD_PART:
+	case STORE_UPLOAD_FINISH:
+	case STORE_UPLOAD_ABORT:
+		return s3_upload_succeeded(x);
 	}
-	return hidden_error(x);
+	return s3_hidden_error(x);
 }
 
 static int refused_credentials(struct exchange *x)
@@ -150,6 +165,11 @@ static int refused_credentials(struct exchange *x)
 		[STORE_HEAD] = "the credentials lack s3:GetObject",
 		[STORE_LIST] = "the credentials lack s3:ListBucket",
 		[STORE_REMOVE] = "the credentials lack s3:DeleteObject",
+		[STORE_COPY] = "the credentials lack s3:GetObject or s3:PutObject",
+		[STORE_UPLOAD_BEGIN] = "the credentials lack s3:PutObject",
+		[STORE_UPLOAD_PART] = "the credentials lack s3:PutObject",
+		[STORE_UPLOAD_FINISH] = "the credentials lack s3:PutObject",
+		[STORE_UPLOAD_ABORT] = "the credentials lack s3:AbortMultipartUpload",
 	};
 	const char *code = x->fault.code;
 
@@ -173,13 +193,43 @@ static int missing(struct exchange *x)
 					"create the bucket first, or correct its name");
 	if (strcmp(code, "XAdminUserNotFound") == 0)
 		return exchange_because(x, -EACCES, "the access key is not known");
+	if (strcmp(code, "NoSuchUpload") == 0 && x->call->op == STORE_UPLOAD_ABORT)
+		return 0;
+	if (strcmp(code, "NoSuchUpload") == 0) {
+		exchange_explain(x, NULL);
+		return STORE_GONE;
+	}
 	if (strcmp(code, "NoSuchKey") != 0 && strcmp(code, "NoSuchVersion") != 0)
 		return exchange_because(x, fail(-EIO), "it does not say what is missing");
-	if (x->call->op == STORE_LIST || (x->call->op == STORE_PUT && !x->conditional))
-		return exchange_because(x, fail(-EIO), NULL);
-	if (x->call->op == STORE_REMOVE)
+	switch (x->call->op) {
+	case STORE_GET:
+	case STORE_HEAD:
+	case STORE_UPLOAD_PART: /* that another object is part of */
+		return STORE_MISSING;
+	case STORE_COPY: /* which of the two? */
+		return x->conditional ? AGAIN_LOOK : STORE_MISSING;
+	case STORE_REMOVE:
 		return x->conditional ? STORE_CHANGED : 0;
-	return x->call->op == STORE_PUT ? STORE_CHANGED : STORE_MISSING;
+	case STORE_PUT:
+	case STORE_UPLOAD_FINISH:
+		if (x->conditional)
+			return STORE_CHANGED;
+		break;
+	case STORE_LIST:
+	case STORE_UPLOAD_BEGIN:
+	case STORE_UPLOAD_ABORT:
+		break;
+	}
+	return exchange_because(x, fail(-EIO), NULL);
+}
+
+/* 412 */
+static int refused_condition(struct exchange *x)
+{
+	if (x->cond == PUT_IF_ABSENT) /* or was it that of a copy's source? */
+		return x->source_match ? AGAIN_LOOK : STORE_EXISTS;
+	return x->conditional || x->source_match ? STORE_CHANGED
+						 : exchange_because(x, fail(-EIO), NULL);
 }
 
 static int by_code(struct exchange *x)
@@ -201,6 +251,14 @@ static int by_code(struct exchange *x)
 	return 0;
 }
 
+/* 5 GiB are copied at once. */
+static bool is_too_large(const struct exchange *x)
+{
+	return strcmp(x->fault.code, "EntityTooLarge") == 0 ||
+	       (strcmp(x->fault.code, "InvalidRequest") == 0 &&
+		strstr(x->fault.message, "larger than the maximum allowable size"));
+}
+
 int s3_judge(struct exchange *x)
 {
 	int status = x->req->status, result;
@@ -210,20 +268,22 @@ int s3_judge(struct exchange *x)
 	fault_parse_xml(buf_span(&x->req->text), &x->fault);
 	if ((status == 301 || status == 307 || status == 400) && moved(x))
 		return AGAIN_ELSEWHERE;
+	if (x->call->op == STORE_COPY && x->looked)
+		return s3_copy_looked(x);
 	if (x->req->method == HTTP_HEAD && status >= 400 && status < 500)
 		return AGAIN_LOOK;
 	result = by_code(x);
 	if (result)
 		return result;
+	if (x->call->op == STORE_COPY && is_too_large(x))
+		return STORE_TOO_LARGE;
 	switch (status) {
 	case 403:
 		return refused_credentials(x);
 	case 404:
 		return missing(x);
 	case 412:
-		if (x->call->op == STORE_PUT && x->cond == PUT_IF_ABSENT)
-			return STORE_EXISTS;
-		return x->conditional ? STORE_CHANGED : exchange_because(x, fail(-EIO), NULL);
+		return refused_condition(x);
 	case 416:
 		if (x->call->op == STORE_HEAD)
 			return exchange_because(x, -EAGAIN, "the object appeared just now");

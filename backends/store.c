@@ -8,6 +8,7 @@
  *      have seen the result before the finishing thread came here.
  */
 #include "backends/store_i.h"
+#include "backends/upload_i.h"
 
 #include "base/log.h"
 #include "base/metrics.h"
@@ -33,6 +34,10 @@ const char *store_condition_name(int cond)
 		return "out of range";
 	case STORE_UNKNOWN:
 		return "unknown";
+	case STORE_GONE:
+		return "gone";
+	case STORE_TOO_LARGE:
+		return "too large";
 	}
 	return cond < 0 ? strerrorname_np(-cond) : "?";
 }
@@ -40,8 +45,16 @@ const char *store_condition_name(int cond)
 const char *store_op_name(enum store_op op)
 {
 	static const char *const names[] = {
-		[STORE_GET] = "get",   [STORE_PUT] = "put",       [STORE_HEAD] = "head",
-		[STORE_LIST] = "list", [STORE_REMOVE] = "remove",
+		[STORE_GET] = "get",
+		[STORE_PUT] = "put",
+		[STORE_HEAD] = "head",
+		[STORE_LIST] = "list",
+		[STORE_REMOVE] = "remove",
+		[STORE_COPY] = "copy",
+		[STORE_UPLOAD_BEGIN] = "upload_begin",
+		[STORE_UPLOAD_PART] = "upload_part",
+		[STORE_UPLOAD_FINISH] = "upload_finish",
+		[STORE_UPLOAD_ABORT] = "upload_abort",
 	};
 
 	return names[op];
@@ -94,6 +107,7 @@ static void call_destroy(struct call *call)
 	if (c->impl.free)
 		c->impl.free(c->impl.data);
 	drill_free(c->entrance.drill);
+	store_upload_unref(c->upload);
 	free(c);
 }
 
@@ -110,6 +124,13 @@ void store_call_detail(struct store_call *c, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(c->detail, sizeof(c->detail), fmt, ap);
 	va_end(ap);
+}
+
+void store_call_finish(struct store_call *c, int result)
+{
+	if (c->upload)
+		upload_ended(c, result);
+	call_finish(&c->call, result);
 }
 
 static bool is_error(int result)
@@ -188,6 +209,15 @@ static void finished(struct call *call)
 		cond_broadcast(&s->sync.idle);
 }
 
+static uint64_t bytes_of(const struct store_request *r)
+{
+	struct blob *body = r->op == STORE_PUT		 ? r->put.body
+			    : r->op == STORE_UPLOAD_PART ? r->part.body
+							 : NULL;
+
+	return body ? blob_span(body).len : 0;
+}
+
 static struct store_call *call_new(struct store *s, const struct store_request *r, call_fn *then,
 				   void *arg)
 {
@@ -202,106 +232,14 @@ static struct store_call *call_new(struct store *s, const struct store_request *
 	c->entrance.then_arg = arg;
 	if (r->op == STORE_GET)
 		buf_init(&c->body, r->get.limit);
-	if (r->op == STORE_PUT)
-		c->entrance.bytes_out = blob_span(r->put.body).len;
+	if (r->op == STORE_UPLOAD_PART)
+		c->entrance.part = r->part.index;
+	c->entrance.bytes_out = bytes_of(r);
 	call_on_done(&c->call, finished, arg);
 	return c;
 }
 
-/* ---- what can be asked at all ---- */
-
-static bool name_is_good(struct span name)
-{
-	return name.len > 0 && name.len <= STORE_NAME_MAX && !memchr(name.data, 0, name.len);
-}
-
-/* A version goes into a header: nothing may break out of the line. */
-static bool version_is_good(const char *v)
-{
-	size_t n = strnlen(v, STORE_VERSION_MAX);
-
-	if (n == 0 || n == STORE_VERSION_MAX)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if ((unsigned char)v[i] < 0x21 || (unsigned char)v[i] > 0x7e)
-			return false;
-	return true;
-}
-
-static bool put_is_good(const struct put_req *r)
-{
-	if (!name_is_good(r->name) || !r->body)
-		return false;
-	return r->cond == PUT_IF_MATCH ? r->if_match && version_is_good(r->if_match) : !r->if_match;
-}
-
-static bool list_is_good(const struct list_req *r)
-{
-	return r->prefix.len <= STORE_NAME_MAX && r->after.len <= STORE_NAME_MAX &&
-	       (r->delimiter == 0 || r->delimiter == '/') &&
-	       !(r->prefix.len && memchr(r->prefix.data, 0, r->prefix.len)) &&
-	       !(r->after.len && memchr(r->after.data, 0, r->after.len));
-}
-
-static bool request_is_good(const struct store_request *r)
-{
-	switch (r->op) {
-	case STORE_GET:
-		return name_is_good(r->get.name) && r->get.offset <= INT64_MAX &&
-		       r->get.length <= INT64_MAX - r->get.offset &&
-		       (!r->get.if_match || version_is_good(r->get.if_match));
-	case STORE_PUT:
-		return put_is_good(&r->put);
-	case STORE_HEAD:
-		return name_is_good(r->head.name);
-	case STORE_LIST:
-		return list_is_good(&r->list);
-	case STORE_REMOVE:
-		return name_is_good(r->remove.name) &&
-		       (!r->remove.if_match || version_is_good(r->remove.if_match));
-	}
-	return false;
-}
-
 /* ---- starting ---- */
-
-uint64_t store_request_deadline(const struct store_request *r)
-{
-	switch (r->op) {
-	case STORE_GET:
-		return r->get.deadline_ns;
-	case STORE_PUT:
-		return r->put.deadline_ns;
-	case STORE_HEAD:
-		return r->head.deadline_ns;
-	case STORE_LIST:
-		return r->list.deadline_ns;
-	case STORE_REMOVE:
-		return r->remove.deadline_ns;
-	}
-	return 0;
-}
-
-void store_dispatch(struct store *s, const struct store_request *r, struct store_call *c)
-{
-	switch (r->op) {
-	case STORE_GET:
-		s->ops->get(s, &r->get, c);
-		break;
-	case STORE_PUT:
-		s->ops->put(s, &r->put, c);
-		break;
-	case STORE_HEAD:
-		s->ops->head(s, &r->head, c);
-		break;
-	case STORE_LIST:
-		s->ops->list(s, &r->list, c);
-		break;
-	case STORE_REMOVE:
-		s->ops->remove(s, &r->remove, c);
-		break;
-	}
-}
 
 static enum drill_mode drill_now_locked(struct store *s)
 {
@@ -327,17 +265,18 @@ static void leave_unstarted(struct store *s)
 		cond_broadcast(&s->sync.idle);
 }
 
-static int start(struct store *s, const struct store_request *r, call_fn *then, void *arg,
-		 struct store_call **ret)
+int store_start(struct store *s, const struct store_request *r, call_fn *then, void *arg,
+		struct store_call **ret)
 {
 	struct store_call *c;
 	enum drill_mode mode;
 
-	if (!request_is_good(r))
+	if (!store_request_is_good(s, r))
 		return fail(-EINVAL);
 	c = call_new(s, r, then, arg);
 	if (!c)
 		return fail(-ENOMEM);
+	c->upload = r->upload ? store_upload_ref(r->upload) : NULL;
 	mode = enter(s);
 	if (mode == DRILL_NONE) {
 		store_dispatch(s, r, c);
@@ -353,13 +292,15 @@ static int start(struct store *s, const struct store_request *r, call_fn *then, 
 int store_get_then(struct store *s, const struct get_req *r, call_fn *done, void *arg,
 		   struct store_call **ret)
 {
-	return start(s, &(struct store_request){ .op = STORE_GET, .get = *r }, done, arg, ret);
+	return store_start(s, &(struct store_request){ .op = STORE_GET, .get = *r }, done, arg,
+			   ret);
 }
 
 int store_put_then(struct store *s, const struct put_req *r, call_fn *done, void *arg,
 		   struct store_call **ret)
 {
-	return start(s, &(struct store_request){ .op = STORE_PUT, .put = *r }, done, arg, ret);
+	return store_start(s, &(struct store_request){ .op = STORE_PUT, .put = *r }, done, arg,
+			   ret);
 }
 
 int store_get(struct store *s, const struct get_req *r, struct store_call **ret)
@@ -374,18 +315,26 @@ int store_put(struct store *s, const struct put_req *r, struct store_call **ret)
 
 int store_head(struct store *s, const struct head_req *r, struct store_call **ret)
 {
-	return start(s, &(struct store_request){ .op = STORE_HEAD, .head = *r }, NULL, NULL, ret);
+	return store_start(s, &(struct store_request){ .op = STORE_HEAD, .head = *r }, NULL, NULL,
+			   ret);
 }
 
 int store_list(struct store *s, const struct list_req *r, struct store_call **ret)
 {
-	return start(s, &(struct store_request){ .op = STORE_LIST, .list = *r }, NULL, NULL, ret);
+	return store_start(s, &(struct store_request){ .op = STORE_LIST, .list = *r }, NULL, NULL,
+			   ret);
 }
 
 int store_remove(struct store *s, const struct remove_req *r, struct store_call **ret)
 {
-	return start(s, &(struct store_request){ .op = STORE_REMOVE, .remove = *r }, NULL, NULL,
-		     ret);
+	return store_start(s, &(struct store_request){ .op = STORE_REMOVE, .remove = *r }, NULL,
+			   NULL, ret);
+}
+
+int store_copy(struct store *s, const struct copy_req *r, struct store_call **ret)
+{
+	return store_start(s, &(struct store_request){ .op = STORE_COPY, .copy = *r }, NULL, NULL,
+			   ret);
 }
 
 /* ---- start and wait ---- */
@@ -395,48 +344,56 @@ static uint64_t later(uint64_t t, uint64_t by)
 	return t > NEVER - by ? NEVER : t + by;
 }
 
-static int run(struct store *s, const struct store_request *r, struct store_call **ret_call)
+int store_wait(struct store_call *c, uint64_t deadline_ns)
 {
-	struct store_call *c = NULL;
-	bool writes = r->op == STORE_PUT || r->op == STORE_REMOVE;
-	int result = start(s, r, NULL, NULL, &c);
+	int result = call_wait(&c->call, later(deadline_ns, GRACE_NS));
 
-	*ret_call = c;
-	if (result < 0)
-		return result;
-	result = call_wait(&c->call, later(store_request_deadline(r), GRACE_NS));
 	if (call_finished(&c->call))
 		return result;
 	call_cancel(&c->call);
 	result = call_wait(&c->call, later(clock_now(), GRACE_CANCEL_NS));
 	if (call_finished(&c->call))
 		return result;
-	return writes ? STORE_UNKNOWN : fail(-ETIMEDOUT);
+	return store_op_publishes(c->op) ? STORE_UNKNOWN : fail(-ETIMEDOUT);
+}
+
+int store_run(struct store *s, const struct store_request *r, struct store_call **ret_call)
+{
+	struct store_call *c = NULL;
+	int result = store_start(s, r, NULL, NULL, &c);
+
+	*ret_call = c;
+	return result < 0 ? result : store_wait(c, store_request_deadline(r));
 }
 
 int store_get_wait(struct store *s, const struct get_req *r, struct store_call **ret_call)
 {
-	return run(s, &(struct store_request){ .op = STORE_GET, .get = *r }, ret_call);
+	return store_run(s, &(struct store_request){ .op = STORE_GET, .get = *r }, ret_call);
 }
 
 int store_put_wait(struct store *s, const struct put_req *r, struct store_call **ret_call)
 {
-	return run(s, &(struct store_request){ .op = STORE_PUT, .put = *r }, ret_call);
+	return store_run(s, &(struct store_request){ .op = STORE_PUT, .put = *r }, ret_call);
 }
 
 int store_head_wait(struct store *s, const struct head_req *r, struct store_call **ret_call)
 {
-	return run(s, &(struct store_request){ .op = STORE_HEAD, .head = *r }, ret_call);
+	return store_run(s, &(struct store_request){ .op = STORE_HEAD, .head = *r }, ret_call);
 }
 
 int store_list_wait(struct store *s, const struct list_req *r, struct store_call **ret_call)
 {
-	return run(s, &(struct store_request){ .op = STORE_LIST, .list = *r }, ret_call);
+	return store_run(s, &(struct store_request){ .op = STORE_LIST, .list = *r }, ret_call);
 }
 
 int store_remove_wait(struct store *s, const struct remove_req *r, struct store_call **ret_call)
 {
-	return run(s, &(struct store_request){ .op = STORE_REMOVE, .remove = *r }, ret_call);
+	return store_run(s, &(struct store_request){ .op = STORE_REMOVE, .remove = *r }, ret_call);
+}
+
+int store_copy_wait(struct store *s, const struct copy_req *r, struct store_call **ret_call)
+{
+	return store_run(s, &(struct store_request){ .op = STORE_COPY, .copy = *r }, ret_call);
 }
 
 /* ---- figures and drills ---- */

@@ -17,8 +17,8 @@
  *      is -EIO.
  * (S6) A body is delivered whole or not at all: a short body is -EAGAIN, never 0.
  */
+#include "backends/meta.h"
 #include "base/blob.h"
-#include "base/buf.h"
 #include "base/call.h"
 
 enum store_cond {
@@ -27,7 +27,14 @@ enum store_cond {
 	STORE_EXISTS,
 	STORE_CHANGED, /* if_match: another version, or none */
 	STORE_RANGE,   /* get: the range begins at or after the end */
-	STORE_UNKNOWN, /* put, remove: perhaps done, perhaps not (S4) */
+	/* put, remove, copy, upload_finish: perhaps done, perhaps not (S4) */
+	STORE_UNKNOWN,
+	/*
+	 * upload_part, upload_finish: there is no such upload (any more): it was aborted or dropped
+	 * by the provider, or finished, perhaps by one's own earlier attempt
+	 */
+	STORE_GONE,
+	STORE_TOO_LARGE, /* copy: more than this store copies at once (upload.h: in parts) */
 };
 const char *store_condition_name(int cond);
 
@@ -40,7 +47,7 @@ struct get_req {
 	struct span name;
 	uint64_t offset;
 	uint64_t length;      /* 0: to the end of the object */
-	size_t limit;         /* the most bytes that may come; more is -EIO */
+	size_t limit;	      /* the most bytes that may come; more is -EIO */
 	const char *if_match; /* a version, or NULL */
 	uint64_t deadline_ns; /* clock_now() */
 };
@@ -49,6 +56,7 @@ struct put_req {
 	struct blob *body; /* shares */
 	enum put_cond cond;
 	const char *if_match;
+	const struct object_meta *meta; /* or NULL: none */
 	uint64_t deadline_ns;
 };
 struct head_req {
@@ -59,13 +67,27 @@ struct list_req {
 	struct span prefix;
 	struct span after; /* names after this one only; empty: from the start */
 	const char *token; /* of the page before, or NULL; wins over after */
-	char delimiter;    /* '/' or 0 */
-	unsigned max;      /* 0: the provider's page size */
+	char delimiter;	   /* '/' or 0 */
+	unsigned max;	   /* 0: the provider's page size */
 	uint64_t deadline_ns;
 };
 struct remove_req {
 	struct span name;
 	const char *if_match; /* or NULL */
+	uint64_t deadline_ns;
+};
+
+/*
+ * Inside the store, without moving a byte. STORE_MISSING and STORE_CHANGED speak of `from`; with
+ * PUT_IF_MATCH, STORE_CHANGED may mean either.
+ */
+struct copy_req {
+	struct span from;
+	const char *from_match; /* the version to copy, or NULL: whatever is there */
+	struct span to;		/* another name */
+	enum put_cond cond;	/* of `to` */
+	const char *if_match;
+	const struct object_meta *meta; /* instead of that of `from`; NULL: as it is there */
 	uint64_t deadline_ns;
 };
 
@@ -77,10 +99,26 @@ struct list_entry {
 	char version[STORE_VERSION_MAX];
 };
 
-enum store_op { STORE_GET, STORE_PUT, STORE_HEAD, STORE_LIST, STORE_REMOVE };
+enum store_op {
+	STORE_GET,
+	STORE_PUT,
+	STORE_HEAD,
+	STORE_LIST,
+	STORE_REMOVE,
+	STORE_COPY,
+	/* upload.h */
+	STORE_UPLOAD_BEGIN,
+	STORE_UPLOAD_PART,
+	STORE_UPLOAD_FINISH,
+	STORE_UPLOAD_ABORT,
+};
+#define STORE_OPS (STORE_UPLOAD_ABORT + 1)
 const char *store_op_name(enum store_op op);
 
 struct store;
+struct store_upload;
+struct upload_req;
+struct upload_part_req;
 
 /* One operation under way; made by the store_*() functions, freed with its last call_unref. */
 struct store_call {
@@ -88,10 +126,13 @@ struct store_call {
 	struct store *store;
 	enum store_op op;
 	/* The answer; valid when the call has finished. */
-	struct buf body;                 /* get */
-	uint64_t size;                   /* get, head: of the whole object, bytes */
-	char version[STORE_VERSION_MAX]; /* get, head, put */
-	uint64_t modified_s;             /* get, head; 0: not told */
+	struct buf body;		 /* get */
+	uint64_t size;			 /* get, head: of the whole object, bytes */
+	char version[STORE_VERSION_MAX]; /* get, head, put, copy, upload_finish */
+	uint64_t modified_s;		 /* get, head; 0: not told */
+	/* head; get, but at GCS. From objects of others as far as there is any. */
+	struct object_meta meta;
+	struct store_upload *upload; /* upload_*: the call's reference */
 	/*
 	 * the store's own clock in its answer (Date), seconds since 1970; 0: none. Also with
 	 * conditions.
@@ -99,8 +140,8 @@ struct store_call {
 	uint64_t date_s;
 	struct list_entry *entries; /* list, in the order of names */
 	size_t n_entries;
-	char *next_token;        /* list: more pages, or NULL at the end */
-	bool executed_not;       /* a failure that proves that nothing was executed */
+	char *next_token;	 /* list: more pages, or NULL at the end */
+	bool executed_not;	 /* a failure that proves that nothing was executed */
 	uint64_t retry_after_ms; /* as the server asked; 0: did not */
 	/* for people: "403 AccessDenied: no s3:PutObject"; no secrets */
 	char detail[256];
@@ -108,6 +149,7 @@ struct store_call {
 		call_fn *then;
 		void *then_arg;
 		uint64_t bytes_out;
+		unsigned part; /* upload_part: its index */
 		struct drill *drill;
 	} entrance;
 	/* of the implementer; freed with the call, so that a late cancel finds it alive */
@@ -125,8 +167,8 @@ static inline void store_call_unrefp(struct store_call **c)
 }
 
 /*
- * What a dialect implements. Each starts an operation and must later call_finish(&call->call,
- * ...), from any thread, never inside the start. The request's spans are borrowed for the start
+ * What a dialect implements. Each starts an operation and must later store_call_finish() it, from
+ * any thread, never inside the start. The request's spans are borrowed for the start
  * only (copy what is needed later).
  */
 struct store_ops {
@@ -135,6 +177,14 @@ struct store_ops {
 	void (*head)(struct store *s, const struct head_req *r, struct store_call *c);
 	void (*list)(struct store *s, const struct list_req *r, struct store_call *c);
 	void (*remove)(struct store *s, const struct remove_req *r, struct store_call *c);
+	/* NULL: the store has none */
+	void (*copy)(struct store *s, const struct copy_req *r, struct store_call *c);
+	/* NULL, and no limits: the store has none. c->upload is there from the start. */
+	void (*upload_begin)(struct store *s, const struct upload_req *r, struct store_call *c);
+	void (*upload_part)(struct store *s, const struct upload_part_req *r, struct store_call *c);
+	void (*upload_finish)(struct store *s, uint64_t deadline_ns, struct store_call *c);
+	void (*upload_abort)(struct store *s, uint64_t deadline_ns, struct store_call *c);
+	const struct upload_limits *upload_limits;
 	void (*free)(struct store *s); /* nothing is under way */
 };
 
@@ -150,7 +200,7 @@ struct store_stats {
 struct store {
 	const struct store_ops *ops;
 	/* made at their first use */
-	struct metric *_Atomic m_seconds[STORE_REMOVE + 1], *_Atomic m_errors;
+	struct metric *_Atomic m_seconds[STORE_OPS], *_Atomic m_errors;
 	char name[64]; /* "aws", from the configuration */
 	char *url;     /* without secrets, for people */
 	struct {
@@ -182,6 +232,7 @@ must_check int store_put(struct store *s, const struct put_req *r, struct store_
 must_check int store_head(struct store *s, const struct head_req *r, struct store_call **ret);
 must_check int store_list(struct store *s, const struct list_req *r, struct store_call **ret);
 must_check int store_remove(struct store *s, const struct remove_req *r, struct store_call **ret);
+must_check int store_copy(struct store *s, const struct copy_req *r, struct store_call **ret);
 /* The same with a function to run at the end (call_on_done), set before the start. */
 must_check int store_get_then(struct store *s, const struct get_req *r, call_fn *done, void *arg,
 			      struct store_call **ret);
@@ -197,10 +248,13 @@ int store_put_wait(struct store *s, const struct put_req *r, struct store_call *
 int store_head_wait(struct store *s, const struct head_req *r, struct store_call **ret_call);
 int store_list_wait(struct store *s, const struct list_req *r, struct store_call **ret_call);
 int store_remove_wait(struct store *s, const struct remove_req *r, struct store_call **ret_call);
+int store_copy_wait(struct store *s, const struct copy_req *r, struct store_call **ret_call);
 
 void store_stats_get(struct store *s, struct store_stats *ret);
 void store_drill(struct store *s, enum drill_mode mode, uint64_t until_ns);
 enum drill_mode store_drill_get(struct store *s);
 
+/* For implementers: the end of the operation, exactly once. */
+void store_call_finish(struct store_call *c, int result);
 /* For implementers: a person's sentence about the failure. */
 void store_call_detail(struct store_call *c, const char *fmt, ...) printf_like(2, 3);

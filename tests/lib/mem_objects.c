@@ -25,9 +25,24 @@ static void object_free(struct mem_object *obj)
 	free(obj);
 }
 
+static void upload_free(struct mem_upload *u)
+{
+	for (unsigned i = 0; i < u->n; i++)
+		blob_unref(u->parts[i]);
+	free(u->parts);
+	free(u);
+}
+
 void mem_objects_release(struct mem_objects *o)
 {
 	struct map_entry e;
+
+	while (o->uploads) {
+		struct mem_upload *u = o->uploads;
+
+		o->uploads = u->next;
+		upload_free(u);
+	}
 
 	while (o->map && map_seek(o->map, SPAN_NULL, false, &e)) {
 		struct mem_object *obj = object_of(e.value);
@@ -51,7 +66,8 @@ struct mem_object *mem_objects_find(const struct mem_objects *o, const char *nam
 	return map_get(o->map, span_str(name), &value, &gone) ? object_of(value) : NULL;
 }
 
-int mem_objects_put(struct mem_objects *o, const char *name, struct blob *body)
+int mem_objects_put(struct mem_objects *o, const char *name, struct blob *body,
+		    const struct object_meta *m)
 {
 	struct mem_object *obj = mem_objects_find(o, name);
 
@@ -67,6 +83,7 @@ int mem_objects_put(struct mem_objects *o, const char *name, struct blob *body)
 	blob_ref(body);
 	blob_unref(obj->body);
 	obj->body = body;
+	obj->meta = m ? *m : (struct object_meta){ 0 };
 	obj->version = ++o->version;
 	obj->modified_s = mem_objects_date(o);
 	return 0;
@@ -109,6 +126,7 @@ static int run_get(struct mem_op *op, const struct mem_object *obj)
 	tell_version(op, obj);
 	if (!matches(op, obj))
 		return STORE_CHANGED;
+	op->meta = obj->meta;
 	if (op->offset >= op->size && (op->offset || op->length))
 		return STORE_RANGE;
 	part = span_sub(blob_span(obj->body), op->offset, op->length ? op->length : SIZE_MAX);
@@ -122,6 +140,7 @@ static int run_head(struct mem_op *op, const struct mem_object *obj)
 	if (!obj)
 		return STORE_MISSING;
 	tell_version(op, obj);
+	op->meta = obj->meta;
 	return 0;
 }
 
@@ -133,7 +152,7 @@ static int run_put(struct mem_objects *o, struct mem_op *op, const struct mem_ob
 		return STORE_EXISTS;
 	if (op->cond == PUT_IF_MATCH && (!obj || !matches(op, obj)))
 		return STORE_CHANGED;
-	r = mem_objects_put(o, op->name, op->body);
+	r = mem_objects_put(o, op->name, op->body, &op->meta);
 	if (r == 0)
 		tell_version(op, mem_objects_find(o, op->name));
 	return r;
@@ -144,6 +163,135 @@ static int run_remove(struct mem_objects *o, struct mem_op *op, const struct mem
 	if (op->has_match && (!obj || !matches(op, obj)))
 		return STORE_CHANGED;
 	mem_objects_remove(o, op->name);
+	return 0;
+}
+
+/* The object that is read for another one: 0, STORE_MISSING, STORE_CHANGED. */
+static int find_source(struct mem_objects *o, const struct mem_op *op, struct mem_object **ret)
+{
+	struct mem_object *from = mem_objects_find(o, op->from);
+	struct mem_op now = { 0 };
+
+	if (!from)
+		return STORE_MISSING;
+	tell_version(&now, from);
+	if (op->from_match[0] && strcmp(op->from_match, now.version) != 0)
+		return STORE_CHANGED;
+	*ret = from;
+	return 0;
+}
+
+static int run_copy(struct mem_objects *o, struct mem_op *op, const struct mem_object *obj)
+{
+	struct mem_object *from;
+	int r = find_source(o, op, &from);
+
+	if (r)
+		return r;
+	op->body = blob_ref(from->body);
+	if (op->keep_meta)
+		op->meta = from->meta;
+	return run_put(o, op, obj);
+}
+
+/* ---- uploads ---- */
+
+static int run_begin(struct mem_objects *o, struct mem_op *op)
+{
+	struct mem_upload *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return -ENOMEM;
+	snprintf(u->id, sizeof(u->id), "u%llu", (unsigned long long)++o->version);
+	op->upload->id = strdup(u->id);
+	u->next = o->uploads;
+	o->uploads = u;
+	return op->upload->id ? 0 : -ENOMEM;
+}
+
+static struct mem_upload **place_of(struct mem_objects *o, const struct mem_op *op)
+{
+	struct mem_upload **at = &o->uploads;
+
+	while (*at && (!op->upload->id || strcmp((*at)->id, op->upload->id) != 0))
+		at = &(*at)->next;
+	return at;
+}
+
+static int part_of_source(struct mem_objects *o, struct mem_op *op)
+{
+	struct mem_object *from;
+	int r = find_source(o, op, &from);
+
+	if (r)
+		return r;
+	if (op->offset + op->length > blob_span(from->body).len)
+		return -EIO;
+	op->body = blob_copy(span_sub(blob_span(from->body), op->offset, op->length));
+	return op->body ? 0 : -ENOMEM;
+}
+
+static int run_part(struct mem_objects *o, struct mem_op *op)
+{
+	struct mem_upload *u = *place_of(o, op);
+	int r = u && !op->body ? part_of_source(o, op) : 0;
+
+	if (!u)
+		return STORE_GONE;
+	if (r)
+		return r;
+	if (op->index >= u->n) {
+		u->parts = reallocarray(u->parts, op->index + 1, sizeof(*u->parts));
+		if (!u->parts)
+			abort(); /* tests have memory */
+		memset(u->parts + u->n, 0, (op->index + 1 - u->n) * sizeof(*u->parts));
+		u->n = op->index + 1;
+	}
+	blob_unref(u->parts[op->index]);
+	u->parts[op->index] = blob_ref(op->body);
+	return 0;
+}
+
+/* NULL: one is missing, or no memory. */
+static struct blob *join(const struct mem_upload *u)
+{
+	_cleanup_buf_ struct buf all = BUF_INIT(SIZE_MAX);
+
+	for (unsigned i = 0; i < u->n; i++)
+		if (!u->parts[i] || buf_add_span(&all, blob_span(u->parts[i])))
+			return NULL;
+	return blob_copy(buf_span(&all));
+}
+
+static void drop(struct mem_upload **at)
+{
+	struct mem_upload *u = *at;
+
+	*at = u->next;
+	upload_free(u);
+}
+
+static int run_finish(struct mem_objects *o, struct mem_op *op, const struct mem_object *obj)
+{
+	struct mem_upload **at = place_of(o, op);
+	int r;
+
+	if (!*at)
+		return STORE_GONE;
+	op->body = join(*at);
+	op->meta = op->upload->meta;
+	r = op->body ? run_put(o, op, obj) : -EIO;
+	if (r == 0)
+		drop(at);
+	return r;
+}
+
+static int run_abort(struct mem_objects *o, struct mem_op *op)
+{
+	struct mem_upload **at = place_of(o, op);
+
+	if (*at)
+		drop(at);
 	return 0;
 }
 
@@ -214,27 +362,44 @@ static int run_list(struct mem_objects *o, struct mem_op *op)
 	return 0;
 }
 
-void mem_objects_run(struct mem_objects *o, struct mem_op *op)
+static int run(struct mem_objects *o, struct mem_op *op)
 {
 	const struct mem_object *obj = mem_objects_find(o, op->name);
 
-	if (o->gone)
-		op->result = -EIO;
-	else if (op->op == STORE_GET)
-		op->result = run_get(op, obj);
-	else if (op->op == STORE_PUT)
-		op->result = run_put(o, op, obj);
-	else if (op->op == STORE_HEAD)
-		op->result = run_head(op, obj);
-	else if (op->op == STORE_LIST)
-		op->result = run_list(o, op);
-	else
-		op->result = run_remove(o, op, obj);
+	switch (op->op) {
+	case STORE_GET:
+		return run_get(op, obj);
+	case STORE_PUT:
+		return run_put(o, op, obj);
+	case STORE_HEAD:
+		return run_head(op, obj);
+	case STORE_LIST:
+		return run_list(o, op);
+	case STORE_REMOVE:
+		return run_remove(o, op, obj);
+	case STORE_COPY:
+		return run_copy(o, op, obj);
+	case STORE_UPLOAD_BEGIN:
+		return run_begin(o, op);
+	case STORE_UPLOAD_PART:
+		return run_part(o, op);
+	case STORE_UPLOAD_FINISH:
+		return run_finish(o, op, obj);
+	case STORE_UPLOAD_ABORT:
+		return run_abort(o, op);
+	}
+	return -EINVAL;
+}
+
+void mem_objects_run(struct mem_objects *o, struct mem_op *op)
+{
+	op->result = o->gone ? -EIO : run(o, op);
 }
 
 void mem_op_release(struct mem_op *op)
 {
 	blob_unref(op->body);
+	store_upload_unref(op->upload);
 	buf_release(&op->bytes);
 	for (size_t i = 0; i < op->n_entries; i++)
 		free(op->entries[i].name);

@@ -1,17 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* The objects of a bucket in memory and the five operations on them. No lock of its own. */
-#include "backends/store.h"
+/* The objects of a bucket in memory and the operations on them. No lock of its own. */
+#include "backends/upload_i.h"
 #include "base/map.h"
+
+/* The parts of an upload that was begun. */
+struct mem_upload {
+	struct mem_upload *next;
+	char id[24];
+	struct blob **parts; /* with holes */
+	unsigned n;
+};
 
 struct mem_objects {
 	struct map *map; /* name -> pointer to struct mem_object */
+	struct mem_upload *uploads;
 	uint64_t version;
 	int64_t skew_s;
 	bool gone;       /* the bucket itself */
 };
 struct mem_object {
 	struct blob *body;
+	struct object_meta meta;
 	uint64_t version, modified_s;
 };
 
@@ -20,7 +30,7 @@ struct mem_op {
 	enum store_op op;
 	char name[STORE_NAME_MAX + 1];
 	char after[STORE_NAME_MAX + 1]; /* list: names after this one */
-	struct blob *body;              /* put: a reference */
+	struct blob *body;              /* put, upload_part: a reference */
 	enum put_cond cond;
 	char if_match[STORE_VERSION_MAX];
 	bool has_match;
@@ -28,6 +38,14 @@ struct mem_op {
 	size_t limit;
 	char delimiter;
 	unsigned max;
+	/* copy, upload_part: what is read, on this version ("" any) */
+	char from[STORE_NAME_MAX + 1];
+	char from_match[STORE_VERSION_MAX];
+	bool keep_meta;                 /* copy: that of `from` */
+	struct store_upload *upload;    /* a reference */
+	unsigned index;
+	/* put, copy: to be kept; get, head: the answer */
+	struct object_meta meta;
 
 	int result;
 	struct buf bytes;
@@ -41,7 +59,9 @@ struct mem_op {
 int mem_objects_init(struct mem_objects *o);
 void mem_objects_release(struct mem_objects *o);
 struct mem_object *mem_objects_find(const struct mem_objects *o, const char *name);
-int mem_objects_put(struct mem_objects *o, const char *name, struct blob *body);
+/* m may be NULL: none. */
+int mem_objects_put(struct mem_objects *o, const char *name, struct blob *body,
+		    const struct object_meta *m);
 bool mem_objects_remove(struct mem_objects *o, const char *name);
 /* Executes: the answer stands in op then. */
 void mem_objects_run(struct mem_objects *o, struct mem_op *op);

@@ -6,7 +6,10 @@
  */
 #include "tests/lib/store_mem.h"
 
+#include "backends/store_i.h"
 #include "tests/lib/mem_objects.h"
+
+#include <stdio.h>
 
 struct request {
 	struct mem_bucket *bucket;
@@ -105,7 +108,7 @@ static void request_put(struct mem_bucket *b, struct request *req)
 
 static int unanswered_result(const struct request *req)
 {
-	return req->op.op == STORE_PUT || req->op.op == STORE_REMOVE ? STORE_UNKNOWN : -ETIMEDOUT;
+	return store_op_publishes(req->op.op) ? STORE_UNKNOWN : -ETIMEDOUT;
 }
 
 /* What the caller hears. */
@@ -127,6 +130,7 @@ static void fill_in(struct request *req, struct store_call *c)
 		c->size = op->size;
 		c->modified_s = op->modified_s;
 		memcpy(c->version, op->version, sizeof(c->version));
+		c->meta = op->meta;
 		c->entries = take_ptr(&op->entries);
 		c->n_entries = op->n_entries;
 		op->n_entries = 0;
@@ -152,7 +156,7 @@ static void answer(struct mem_bucket *b, struct request *req)
 	if (result != 0 && result != STORE_RANGE)
 		buf_clear(&c->body);
 	lock_give(&b->lock);
-	call_finish(&c->call, result);
+	store_call_finish(c, result);
 	store_call_unref(c);
 	lock_take(&b->lock);
 }
@@ -247,6 +251,7 @@ static void start(struct store *s, struct request *req, uint64_t deadline_ns, st
 
 	req->bucket = b;
 	req->call = c;
+	req->op.upload = c->upload ? store_upload_ref(c->upload) : NULL;
 	call_ref(&c->call);
 	if (ms->plan)
 		ms->plan(req->op.op, span_str(req->op.name), f, ms->arg);
@@ -279,7 +284,7 @@ static void match_set(struct mem_op *op, const char *if_match)
 {
 	op->has_match = if_match != NULL;
 	if (if_match)
-		strncpy(op->if_match, if_match, sizeof(op->if_match) - 1);
+		snprintf(op->if_match, sizeof(op->if_match), "%s", if_match);
 }
 
 static void mem_get(struct store *s, const struct get_req *r, struct store_call *c)
@@ -300,6 +305,8 @@ static void mem_put(struct store *s, const struct put_req *r, struct store_call 
 	req->op.body = blob_ref(r->body);
 	req->op.cond = r->cond;
 	match_set(&req->op, r->if_match);
+	if (r->meta)
+		req->op.meta = *r->meta;
 	start(s, req, r->deadline_ns, c);
 }
 
@@ -328,6 +335,67 @@ static void mem_remove(struct store *s, const struct remove_req *r, struct store
 	start(s, req, r->deadline_ns, c);
 }
 
+static void source_set(struct mem_op *op, struct span from, const char *from_match)
+{
+	memcpy(op->from, from.data ? (const void *)from.data : "", from.len);
+	snprintf(op->from_match, sizeof(op->from_match), "%s", from_match ? from_match : "");
+}
+
+static void mem_copy(struct store *s, const struct copy_req *r, struct store_call *c)
+{
+	struct request *req = request_new(STORE_COPY, r->to, 0);
+
+	source_set(&req->op, r->from, r->from_match);
+	req->op.cond = r->cond;
+	match_set(&req->op, r->if_match);
+	req->op.keep_meta = !r->meta;
+	if (r->meta)
+		req->op.meta = *r->meta;
+	start(s, req, r->deadline_ns, c);
+}
+
+static void mem_upload_begin(struct store *s, const struct upload_req *r, struct store_call *c)
+{
+	start(s, request_new(STORE_UPLOAD_BEGIN, r->name, 0), r->deadline_ns, c);
+}
+
+static void mem_upload_part(struct store *s, const struct upload_part_req *r,
+			    struct store_call *c)
+{
+	struct request *req = request_new(STORE_UPLOAD_PART, span_str(c->upload->name), 0);
+
+	req->op.index = r->index;
+	req->op.body = r->body ? blob_ref(r->body) : NULL;
+	source_set(&req->op, r->from, r->from_match);
+	req->op.offset = r->offset;
+	req->op.length = r->length;
+	start(s, req, r->deadline_ns, c);
+}
+
+static void mem_upload_finish(struct store *s, uint64_t deadline_ns, struct store_call *c)
+{
+	struct request *req = request_new(STORE_UPLOAD_FINISH, span_str(c->upload->name), 0);
+
+	req->op.cond = c->upload->cond;
+	match_set(&req->op, c->upload->cond == PUT_IF_MATCH ? c->upload->if_match : NULL);
+	start(s, req, deadline_ns, c);
+}
+
+static void mem_upload_abort(struct store *s, uint64_t deadline_ns, struct store_call *c)
+{
+	start(s, request_new(STORE_UPLOAD_ABORT, span_str(c->upload->name), 0), deadline_ns, c);
+}
+
+static const struct upload_limits mem_upload_limits = {
+	.part_min = 1,
+	.part_max = GiB,
+	.part_unit = 1,
+	.object_max = 64 * GiB,
+	.parts_max = 10000,
+	.parts_at_once = 64,
+	.copies_parts = true,
+};
+
 static void mem_free(struct store *s)
 {
 	store_release(s);
@@ -340,6 +408,12 @@ static const struct store_ops mem_ops = {
 	.head = mem_head,
 	.list = mem_list,
 	.remove = mem_remove,
+	.copy = mem_copy,
+	.upload_begin = mem_upload_begin,
+	.upload_part = mem_upload_part,
+	.upload_finish = mem_upload_finish,
+	.upload_abort = mem_upload_abort,
+	.upload_limits = &mem_upload_limits,
 	.free = mem_free,
 };
 
@@ -377,7 +451,7 @@ int mem_bucket_put(struct mem_bucket *b, const char *name, struct span body)
 	_cleanup_(blob_unrefp) struct blob *blob = blob_copy(body);
 	LOCK_SCOPE(&b->lock);
 
-	return blob ? mem_objects_put(&b->objects, name, blob) : -ENOMEM;
+	return blob ? mem_objects_put(&b->objects, name, blob, NULL) : -ENOMEM;
 }
 
 size_t mem_bucket_count(struct mem_bucket *b)
@@ -385,6 +459,16 @@ size_t mem_bucket_count(struct mem_bucket *b)
 	LOCK_SCOPE(&b->lock);
 
 	return map_count(b->objects.map);
+}
+
+size_t mem_bucket_uploads(struct mem_bucket *b)
+{
+	LOCK_SCOPE(&b->lock);
+	size_t n = 0;
+
+	for (const struct mem_upload *u = b->objects.uploads; u; u = u->next)
+		n++;
+	return n;
 }
 
 void mem_bucket_each(struct mem_bucket *b,

@@ -40,6 +40,8 @@ bool mem_bucket_remove(struct mem_bucket *b, const char *name);
 /* 0, -ENOMEM. */
 int mem_bucket_put(struct mem_bucket *b, const char *name, struct span body);
 size_t mem_bucket_count(struct mem_bucket *b);
+/* Those that were begun and neither finished nor aborted. */
+size_t mem_bucket_uploads(struct mem_bucket *b);
 /* In the order of names; fn must not touch the bucket. */
 void mem_bucket_each(struct mem_bucket *b,
 		     void (*fn)(const char *name, struct span body, void *arg), void *arg);
