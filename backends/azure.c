@@ -184,6 +184,7 @@ static void azure_list(struct store *st, const struct list_req *r, struct store_
 	buf_init(&x->req->text, LISTING_MAX);
 	pairs_add(q, "restype", "container");
 	pairs_add(q, "comp", "list");
+	pairs_add(q, "include", "metadata"); /* tells which blobs stand for directories */
 	if (prefix[0])
 		pairs_add(q, "prefix", prefix);
 	if (r->delimiter)
@@ -206,7 +207,7 @@ static int succeeded(struct exchange *x)
 {
 	struct store_call *c = x->call;
 	struct listing l = {};
-	struct span etag = SPAN_NULL;
+	struct span etag = SPAN_NULL, folder = SPAN_NULL;
 	int error;
 
 	(void)request_header(x->req, "etag", &etag);
@@ -227,6 +228,8 @@ static int succeeded(struct exchange *x)
 		return x->writes ? STORE_UNKNOWN : -EAGAIN;
 	}
 	c->modified_s = request_header_date(x->req, "last-modified");
+	if (request_header(x->req, "x-ms-meta-hdi_isfolder", &folder))
+		c->is_folder = span_equal(folder, SPAN_LITERAL("true"));
 	if (c->op == STORE_HEAD && request_header_uint(x->req, "content-length", &c->size) < 0)
 		return exchange_because(x, fail(-EIO), "no length");
 	return 0;

@@ -406,6 +406,7 @@ int dir_store_open(const char *name, const char *url, const struct uri *uri, str
 	r = store_init(&d->store, &dir_ops, name, url);
 	if (r < 0)
 		return r;
+	d->store.starts_after = true;
 	if (asprintf(&d->root, "/%s", uri->path) < 0) {
 		d->root = NULL;
 		return fail(-ENOMEM);

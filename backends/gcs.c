@@ -511,6 +511,7 @@ static int set_up(struct web *w, const struct store_config *cfg, const struct ur
 	int error = web_init(w, &ops, &dialect, cfg->name, cfg->url, u->path,
 			     uri_param(u, "ca_file"));
 
+	w->store.starts_after = true;
 	if (error == 0)
 		error = set_endpoint(w, u, &emulator, err, err_size);
 	if (error == 0)

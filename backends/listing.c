@@ -179,6 +179,8 @@ static int azure_end(const char *path, struct span text, void *arg)
 		error = set_name(e, text);
 		return error == 0 && p->name_encoded ? decode_name(e, false) : error;
 	}
+	if (strcmp(path, "/EnumerationResults/Blobs/Blob/Metadata/hdi_isfolder") == 0)
+		e->is_folder |= span_equal(text, SPAN_LITERAL("true"));
 	if (strncmp(path, blob, sizeof(blob) - 1) != 0)
 		return 0;
 	if (strcmp(last, "Content-Length") == 0)
@@ -187,6 +189,8 @@ static int azure_end(const char *path, struct span text, void *arg)
 		etag_copy(text, e->version);
 	else if (strcmp(last, "Last-Modified") == 0)
 		e->modified_s = date(text, true);
+	else if (strcmp(last, "ResourceType") == 0)
+		e->is_folder |= span_equal(text, SPAN_LITERAL("directory"));
 	return 0;
 }
 

@@ -357,6 +357,7 @@ static int set_up(struct s3 *s, const struct store_config *cfg, const struct uri
 	bool anonymous;
 	int error = web_init(&s->web, &ops, &dialect, cfg->name, cfg->url, u->path, o.ca_file);
 
+	s->web.store.starts_after = true;
 	if (error == 0)
 		error = set_region(s, u, &o, err, err_size);
 	if (error == 0)

@@ -94,6 +94,7 @@ struct copy_req {
 struct list_entry {
 	char *name;
 	bool is_prefix; /* with a delimiter: a common prefix, which ends in it */
+	bool is_folder; /* no file: it stands for a directory of its name (Azure) */
 	uint64_t size;
 	uint64_t modified_s; /* seconds since 1970 */
 	char version[STORE_VERSION_MAX];
@@ -130,6 +131,7 @@ struct store_call {
 	uint64_t size;			 /* get, head: of the whole object, bytes */
 	char version[STORE_VERSION_MAX]; /* get, head, put, copy, upload_finish */
 	uint64_t modified_s;		 /* get, head; 0: not told */
+	bool is_folder;			 /* head: as of struct list_entry */
 	/* head; get, but at GCS. From objects of others as far as there is any. */
 	struct object_meta meta;
 	struct store_upload *upload; /* upload_*: the call's reference */
@@ -203,6 +205,8 @@ struct store {
 	struct metric *_Atomic m_seconds[STORE_OPS], *_Atomic m_errors;
 	char name[64]; /* "aws", from the configuration */
 	char *url;     /* without secrets, for people */
+	/* set by the implementer: `after` of a list costs nothing, wherever it is */
+	bool starts_after;
 	struct {
 		struct lock lock;
 		struct store_stats stats;

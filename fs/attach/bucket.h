@@ -6,11 +6,12 @@
  * (B1) A LIST answer gives everything a program sees of an entry; an object is asked for by itself
  *      (HEAD) only when a name is looked up in a directory that has not been listed, or whose
  *      listing is too old.
- * (B2) What was listed is believed for `ttl_ns`; "no such name" as well. Then a look asks again, and
- *      waits for the answer. A store that does not answer leaves the old listing standing: it is
- *      served, and said so once in the log.
- * (B3) An inode number belongs to (directory, name) for ever, on this machine: bit 62, the number of
- *      the attachment << 40, a counter. The root of an attachment has counter 1.
+ * (B2) What was listed is believed for `ttl_ns`; "no such name" as well. Then a look asks again,
+ *      and waits for the answer. A store that does not answer leaves the old listing standing: it
+ *      is served, and said so once in the log.
+ * (B3) An inode number belongs to (directory, name) for ever, on this machine: bit 62, the number
+ *      of the attachment << 40, a counter. The root of an attachment has counter 1. It is never
+ *      given to another; who comes back a day after having gone may have a new one.
  * (B4) Entries of a directory are kept in the order of their keys (a directory's ends in '/'), so a
  *      page of a LIST is a range of them: readdir starts after the first page, and what a complete
  *      listing did not name is gone.
@@ -45,12 +46,13 @@ struct bucket_entry {
 	 * of the mirror.
 	 */
 	char version[MIRRORS_MAX][STORE_VERSION_MAX];
-	char key[STORE_NAME_MAX + 1]; /* of the object; of a directory: its prefix, ends in '/' or is "" */
+	/* of the object; of a directory: its prefix, ends in '/' or is "" */
+	char key[STORE_NAME_MAX + 1];
 };
 
 struct bucket_options {
 	unsigned number;            /* of the attachment: 1.. ; the same over remounts */
-	const char *identity;       /* what the numbers belong to: the URLs of the stores, for (B3) */
+	const char *identity;       /* (B3) what the numbers belong to: the URLs of the stores */
 	struct replicas *replicas;  /* borrowed: one store, or mirrors with the same content */
 	struct kv *local;           /* borrowed */
 	uint64_t ttl_ns;            /* (B2) */
@@ -82,6 +84,21 @@ must_check int bucket_readdir(struct bucket *b, uint64_t dir, uint64_t after, en
 void bucket_refresh(struct bucket *b, uint64_t dir, bool deep);
 /* The object was found to be another one than was listed, or gone: the next look asks. */
 void bucket_doubt(struct bucket *b, uint64_t ino);
+
+/*
+ * What this mount writes. A number for a name that is not there yet (not kept before bucket_note).
+ * 0, -EIO, -ENOMEM, -ENOSPC.
+ */
+must_check int bucket_number(struct bucket *b, uint64_t dir, struct span name, uint64_t *ret);
+/*
+ * The object (or the directory's marker) is there now, as e says: listed from now on, whatever a
+ * listing under way has seen before. Replaces what is remembered under its key. 0, -EIO, -ENOMEM,
+ * -ENOSPC.
+ */
+must_check int bucket_note(struct bucket *b, const struct bucket_entry *e);
+/* It is gone now. */
+void bucket_note_gone(struct bucket *b, uint64_t ino);
+
 /* Every name that is not its key's component, below a directory, for people. */
 must_check int bucket_odd_names(struct bucket *b, uint64_t dir,
 				int (*fn)(const char *path, const char *key, void *arg), void *arg);

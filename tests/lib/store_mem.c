@@ -425,6 +425,7 @@ struct store *store_mem(struct mem_bucket *b, const char *name, mem_plan_fn *pla
 		free(ms);
 		return NULL;
 	}
+	ms->store.starts_after = true;
 	ms->bucket = b;
 	ms->plan = plan;
 	ms->arg = arg;

@@ -77,12 +77,18 @@ static void test_azure_page(void **state)
 		"<Metadata><Name>not this</Name></Metadata></Blob>"
 		"<Blob><Name Encoded=\"true\">a%EF%BF%BE+</Name><Properties>"
 		"<Content-Length>0</Content-Length>"
-		"</Properties></Blob></Blobs><NextMarker>2!abc</NextMarker></EnumerationResults>";
+		"</Properties></Blob>"
+		"<Blob><Name>f1</Name><Properties><ResourceType>directory</ResourceType>"
+		"</Properties></Blob><Blob><Name>f2</Name><Metadata><hdi_isfolder>true"
+		"</hdi_isfolder></Metadata></Blob></Blobs><NextMarker>2!abc</NextMarker>"
+		"</EnumerationResults>";
 	_cleanup_listing_ struct listing l = {};
 
 	assert_int_equal(listing_parse_azure(SPAN_LITERAL(page), &l), 0);
-	assert_int_equal(l.n, 3);
+	assert_int_equal(l.n, 5);
 	assert_string_equal(l.token, "2!abc");
+	assert_true(named(&l, "f1")->is_folder && named(&l, "f2")->is_folder);
+	assert_false(named(&l, "b")->is_folder || named(&l, "f1")->is_prefix);
 	assert_int_equal(named(&l, "b")->size, 7);
 	assert_string_equal(named(&l, "b")->version, "\"0x8D1\"");
 	assert_int_equal(named(&l, "b")->modified_s, 1369353600);
