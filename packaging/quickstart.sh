@@ -45,7 +45,7 @@ if [ $install = yes ]; then
 	apt-get update -q
 	apt-get install -q -y --no-install-recommends gcc libc6-dev meson ninja-build pkg-config fuse3 libfuse3-dev \
 		libcurl4-openssl-dev libssl-dev librocksdb-dev libsodium-dev libexpat1-dev libjansson-dev uthash-dev \
-		libmicrohttpd-dev libzstd-dev ca-certificates
+		libmicrohttpd-dev libmount-dev libzstd-dev ca-certificates
 fi
 
 say "Building"

@@ -20,7 +20,7 @@ suites=()
 packages=(
 	# to build
 	gcc libc6-dev meson ninja-build pkg-config libfuse3-dev libcurl4-openssl-dev libssl-dev librocksdb-dev
-	libsodium-dev libexpat1-dev libjansson-dev uthash-dev libmicrohttpd-dev libzstd-dev libcmocka-dev
+	libsodium-dev libexpat1-dev libjansson-dev uthash-dev libmicrohttpd-dev libmount-dev libzstd-dev libcmocka-dev
 	# to test
 	fuse3 python3 python3-cryptography python3-venv ca-certificates openssl curl procps attr git rsync sqlite3 spin stress-ng
 	clang libclang-rt-dev

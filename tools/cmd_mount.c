@@ -12,6 +12,7 @@
 #include "fs/fuse.h"
 #include "tools/commands.h"
 #include "tools/mounts.h"
+#include "tools/utab.h"
 
 /*
  * The daemon's life: check what can be checked at once, fork, open the volume, serve the kernel,
@@ -149,7 +150,9 @@ static int live(struct config *takes_cfg, const struct mount_options *o, int rea
 	if (!r) {
 		if (!o->foreground)
 			let_go_of_terminal();
+		utab_add(o->source, o->dir);
 		r = fuse_serve(v, o, ready_fd, err, err_size);
+		utab_remove(o->dir);
 	}
 	control = control_free(control);
 	left = volume_close(v, clock_now() + CLOSE_NS);

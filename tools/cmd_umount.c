@@ -6,6 +6,7 @@
 #include "tools/commands.h"
 #include "tools/ctl.h"
 #include "tools/mounts.h"
+#include "tools/utab.h"
 
 /* Flush with progress, unmount, wait for the daemon's end: what is not safe keeps the mount. */
 #define SLICE_SECONDS 2u
@@ -130,8 +131,10 @@ static int unmount(const char *word, const struct umount *u)
 	}
 	ctl_list_read(&mounts);
 	m = find(&mounts, dir);
-	if (!m) /* no daemon to ask: nothing can be flushed */
+	if (!m) { /* no daemon to ask: nothing can be flushed, and nobody else clears the note */
+		utab_remove(dir);
 		return detach(dir, u);
+	}
 	pid = (pid_t)number(m, "mount", "pid");
 	if (!json_bool(json_get(m->status, "mount"), "read_only", false) && !flush(m, u)) {
 		ui_progress_end();

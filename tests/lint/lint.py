@@ -44,6 +44,7 @@ DOORS = [
     (r"jansson(_\w+)?\.h", r"base/json\.c"),
     (r"microhttpd\.h", r"fs/control\.c"),
     (r"zstd\.h", r"fs/seal\w*\.c"),
+    (r"libmount(/|\.h)", r"tools/utab\.c"),
     (r"pthread\.h|threads\.h|semaphore\.h|sys/random\.h", r"base/wait\.c"),
 ]
 
