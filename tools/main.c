@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <pwd.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "tools/commands.h"
@@ -72,10 +75,30 @@ static bool called_as(const char *self, const char *prefix)
 	return !strncmp(slash ? slash + 1 : self, prefix, strlen(prefix));
 }
 
+/*
+ * mount(8) empties the environment when somebody who is not root calls it, and at boot there is
+ * none: what belongs to a person (configuration, cache, credentials, sockets) is found all the same.
+ */
+static void complete_environment(void)
+{
+	const struct passwd *person = getenv("HOME") ? NULL : getpwuid(geteuid());
+	char folder[64];
+	struct stat st;
+
+	if (person && person->pw_dir)
+		setenv("HOME", person->pw_dir, 0);
+	if (!geteuid() || getenv("XDG_RUNTIME_DIR"))
+		return;
+	snprintf(folder, sizeof(folder), "/run/user/%u", (unsigned)geteuid());
+	if (!stat(folder, &st) && S_ISDIR(st.st_mode) && st.st_uid == geteuid())
+		setenv("XDG_RUNTIME_DIR", folder, 0);
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *c;
 
+	complete_environment();
 	if (argc && called_as(argv[0], "mount."))
 		return helper_mount(argc - 1, argv + 1);
 	if (argc && called_as(argv[0], "umount."))
