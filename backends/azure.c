@@ -216,8 +216,8 @@ static int succeeded(struct exchange *x)
 		exchange_read_meta(x, AZURE_META);
 	if (c->op == STORE_GET)
 		return exchange_got(x);
-	if (c->op == STORE_COPY)
-		return azure_copied(x);
+	if (c->op == STORE_COPY) /* looked: what is in the copy's way */
+		return x->looked ? STORE_EXISTS : azure_copied(x);
 	if (c->op == STORE_LIST) {
 		error = listing_parse_azure(buf_span(&x->req->text), &l);
 		return exchange_listed(x, error, &l);
@@ -286,6 +286,9 @@ static int missing(struct exchange *x)
 	if (strcmp(code, "ContainerNotFound") == 0)
 		return exchange_because(x, fail(-EIO),
 					"create the container first, or correct its name");
+	if (x->call->op == STORE_COPY &&
+	    x->looked) /* nothing is in its way: so it was the source */
+		return STORE_CHANGED;
 	if (x->call->op == STORE_COPY) /* its source; the other would be a condition */
 		return STORE_MISSING;
 	if (strcmp(code, "BlobNotFound") != 0)
@@ -310,11 +313,13 @@ static int conflict(struct exchange *x)
 	if (x->source_match && (strcmp(code, "SourceConditionNotMet") == 0 ||
 				strcmp(code, "CannotVerifyCopySource") == 0))
 		return STORE_CHANGED;
+	if (creates && x->source_match && strcmp(code, "ConditionNotMet") == 0)
+		return AGAIN_LOOK; /* of which of the two? */
 	if (creates &&
 	    (strcmp(code, "BlobAlreadyExists") == 0 || strcmp(code, "ConditionNotMet") == 0 ||
 	     strcmp(code, "UnauthorizedBlobOverwrite") == 0))
 		return STORE_EXISTS;
-	if (x->conditional && strcmp(code, "ConditionNotMet") == 0)
+	if ((x->conditional || x->source_match) && strcmp(code, "ConditionNotMet") == 0)
 		return STORE_CHANGED;
 	if (strcmp(code, "PendingCopyOperation") == 0)
 		return exchange_because(x, -EAGAIN, "somebody copies to this name");

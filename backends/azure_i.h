@@ -35,7 +35,7 @@ void azure_upload_abort(struct store *s, uint64_t deadline_ns, struct store_call
 extern const struct upload_limits azure_upload_limits;
 /* A copy's source is read by the service, which needs the SAS for that as well. */
 void azure_sign_source(struct exchange *x, const char *sas);
-/* AGAIN_WAIT: asks how far the copy is. */
+/* Asks what there is at a copy's end: how far it is, or what is in its way. */
 int azure_copy_look(struct exchange *x);
 /* How far it is: a call's result or AGAIN_WAIT. */
 int azure_copied(struct exchange *x);

@@ -89,20 +89,15 @@ static int add_block(const struct store_upload *u, unsigned index, struct buf *x
 
 static struct blob *list_of_blocks(struct store_upload *u)
 {
-	struct buf xml = BUF_INIT(LIST_MAX);
+	_cleanup_buf_ struct buf xml = BUF_INIT(LIST_MAX);
 	unsigned n = upload_parts(u);
-	size_t len;
 	int error = buf_add_str(&xml, "<?xml version=\"1.0\" encoding=\"utf-8\"?><BlockList>");
 
 	for (unsigned i = 0; i < n && error == 0; i++)
 		error = add_block(u, i, &xml);
 	if (error == 0)
 		error = buf_add_str(&xml, "</BlockList>");
-	if (error < 0) {
-		buf_release(&xml);
-		return NULL;
-	}
-	return blob_from(buf_take(&xml, &len), len);
+	return error < 0 ? NULL : blob_copy(buf_span(&xml));
 }
 
 void azure_upload_finish(struct store *s, uint64_t deadline_ns, struct store_call *c)

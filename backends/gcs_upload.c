@@ -188,17 +188,31 @@ static int incomplete(struct exchange *x)
 	return -EAGAIN;
 }
 
+/* What servers that look at no checksum have stored. */
+static bool is_what_was_sent(struct exchange *x, const struct json *j)
+{
+	struct store_upload *u = x->call->upload;
+	_cleanup_buf_ struct buf b = BUF_INIT(16);
+	const char *told = json_str(j, "crc32c");
+	uint64_t size;
+	uint32_t crc;
+
+	if (json_uint(j, "size", &size) < 0 || size != upload_size(u))
+		return false;
+	return !told || !upload_crc32c(u, &crc) || gcs_crc32c_text(crc, &b) < 0 ||
+	       strcmp(told, buf_str(&b)) == 0;
+}
+
 static int finished(struct exchange *x)
 {
 	_cleanup_(json_freep) struct json *j = NULL;
-	uint64_t size = 0;
 
 	if (json_parse(buf_span(&x->req->text), &j) < 0 || !json_str(j, "generation")) {
 		exchange_explain(x, "an answer that cannot be read");
 		return STORE_UNKNOWN;
 	}
-	if (json_uint(j, "size", &size) < 0 || size != upload_size(x->call->upload)) {
-		exchange_explain(x, "the object has another size than was sent");
+	if (!is_what_was_sent(x, j)) {
+		exchange_explain(x, "the object has other contents than were sent");
 		return fail(-EIO);
 	}
 	snprintf(x->call->version, sizeof(x->call->version), "%s", json_str(j, "generation"));

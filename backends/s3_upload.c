@@ -137,8 +137,7 @@ static int add_part(const struct upload_part *p, unsigned number, struct buf *xm
 static struct blob *list_of_parts(struct store_upload *u)
 {
 	LOCK_SCOPE(&u->sync.lock);
-	struct buf xml = BUF_INIT(COMPLETE_MAX);
-	size_t len;
+	_cleanup_buf_ struct buf xml = BUF_INIT(COMPLETE_MAX);
 	int error = buf_add_str(&xml, "<CompleteMultipartUpload "
 				      "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
 
@@ -146,11 +145,7 @@ static struct blob *list_of_parts(struct store_upload *u)
 		error = add_part(&u->sync.parts[i], i + 1, &xml);
 	if (error == 0)
 		error = buf_add_str(&xml, "</CompleteMultipartUpload>");
-	if (error < 0) {
-		buf_release(&xml);
-		return NULL;
-	}
-	return blob_from(buf_take(&xml, &len), len);
+	return error < 0 ? NULL : blob_copy(buf_span(&xml));
 }
 
 void s3_upload_finish(struct store *s, uint64_t deadline_ns, struct store_call *c)
