@@ -201,6 +201,27 @@ void web_azure_take_headers(struct web_object *object, const struct web_req *req
 	object->content_type = web_strdup(type ? type : "application/octet-stream");
 }
 
+/* All of it, if there is any: else it stays as it was. */
+static void metadata_replace(struct web_object *object, const struct web_req *req)
+{
+	bool any = false;
+	for (size_t i = 0; i < req->nheaders; i++) {
+		if (strncmp(req->headers[i].name, "x-ms-meta-", 10) != 0)
+			continue;
+		if (!any)
+			web_object_attrs_clear(object);
+		any = true;
+		web_object_attr(object, req->headers[i].name, req->headers[i].value);
+	}
+}
+
+static void reply_copy(struct web_req *req, const struct web_object *object)
+{
+	if (object->copied_ns)
+		web_reply_header(req, "x-ms-copy-status", "%s",
+				 web_now_ns(req->web) < object->copied_ns ? "pending" : "success");
+}
+
 static void copy(struct web_req *req)
 {
 	const char *url = web_header(req, "x-ms-copy-source");
@@ -228,11 +249,13 @@ static void copy(struct web_req *req)
 	}
 	struct web_object *object = web_object_copy(source, req->key);
 	web_object_unref(source);
+	metadata_replace(object, req);
+	object->copied_ns = web_now_ns(req->web) + (int64_t)req->web->conf.copy_steps * 100000000;
 	web_azure_store(req, object);
 	if (req->reply.status == 201) {
 		req->reply.status = 202;
 		web_reply_header(req, "x-ms-copy-id", "%016llx", (unsigned long long)req->serial);
-		web_reply_header(req, "x-ms-copy-status", "success");
+		reply_copy(req, object);
 	}
 	web_object_unref(object);
 }
@@ -332,6 +355,7 @@ static void reply_blob(struct web_req *req, struct web_object *object)
 	web_reply_header(req, "Accept-Ranges", "bytes");
 	web_reply_header(req, "x-ms-blob-type", "BlockBlob");
 	web_reply_header(req, "x-ms-server-encrypted", "true");
+	reply_copy(req, object);
 	for (size_t i = 0; i < object->nattrs; i++)
 		web_reply_header(req, object->attrs[i].name, "%s", object->attrs[i].value);
 	if (range == WEB_RANGE_PART) {

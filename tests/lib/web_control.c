@@ -2,6 +2,7 @@
 #include "web_control.h"
 
 #include "web.h"
+#include "web_upload.h"
 
 #include <jansson.h>
 #include <pthread.h>
@@ -110,6 +111,7 @@ enum verb {
 	VERB_OBJECT_PUT,
 	VERB_OBJECT_DELETE,
 	VERB_OBJECTS,
+	VERB_UPLOADS,
 };
 
 static void fail(struct web_req *req, int status, const char *code, const char *message)
@@ -161,6 +163,7 @@ static void route(struct web_req *req)
 		{ "PUT", "/-/object/", true, VERB_OBJECT_PUT },
 		{ "DELETE", "/-/object/", true, VERB_OBJECT_DELETE },
 		{ "GET", "/-/objects/", true, VERB_OBJECTS },
+		{ "GET", "/-/uploads", false, VERB_UPLOADS },
 	};
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		size_t n = strlen(table[i].path);
@@ -254,6 +257,19 @@ static void objects(struct web_req *req)
 	reply_json(req, keys);
 }
 
+static void upload_tell(const struct web_upload *upload, void *array)
+{
+	json_array_append_new(array, json_string_nocheck(upload->key));
+}
+
+/* The keys of what was begun and is not complete. */
+static void uploads(struct web_req *req)
+{
+	json_t *keys = json_array();
+	web_uploads_each(req->web->uploads, upload_tell, keys);
+	reply_json(req, keys);
+}
+
 static void fault_add(struct web_req *req)
 {
 	const char *wrong = web_faults_add(req->web->faults, (const char *)req->body->data,
@@ -273,6 +289,7 @@ static void run(struct web_req *req)
 	case VERB_OBJECT_PUT: return object_put(req);
 	case VERB_OBJECT_DELETE: return object_delete(req);
 	case VERB_OBJECTS: return objects(req);
+	case VERB_UPLOADS: return uploads(req);
 	case VERB_FAULT_CLEAR: web_faults_clear(req->web->faults); break;
 	case VERB_RESET: stats_reset(req->web->stats); break;
 	case VERB_NONE: break;

@@ -217,7 +217,7 @@ static void route(struct web_req *req)
 		req->key = web_param_or_empty(req, "name");
 		req->key_in_body = !*req->key;
 	}
-	if (req->verb == GCS_SESSION)
+	if (req->verb == GCS_SESSION || req->verb == GCS_SESSION_DELETE)
 		web_gcs_session_key(req);
 	if (req->verb == GCS_GET && !is_media(req))
 		req->op = WEB_OP_HEAD;

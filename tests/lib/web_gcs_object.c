@@ -391,6 +391,39 @@ void web_gcs_patch(struct web_req *req)
 	json_decref(patch);
 }
 
+/* A resource in the body replaces what the source says of itself. True: the request has failed. */
+static bool rewrite_describe(struct web_req *req, struct web_object *object)
+{
+	const char *crc32c, *md5;
+	json_t *json = json_loadb((const char *)req->body->data, req->body->len, 0, NULL);
+	const char *wrong = req->length && !json ? "Parse error" : NULL;
+	if (!wrong && json_object_size(json)) {
+		web_object_attrs_clear(object);
+		wrong = web_gcs_describe(object, json, &crc32c, &md5);
+	}
+	if (wrong)
+		web_gcs_fail(req, 400, "invalid", wrong);
+	json_decref(json);
+	return wrong;
+}
+
+/* The token is the number of requests so far. True: there is more to do, and the answer says so. */
+static bool rewrite_goes_on(struct web_req *req)
+{
+	uint64_t steps = 0;
+	const char *token = web_param(req, "rewriteToken");
+	if (token && !web_parse_u64(token, UINT32_MAX, &steps)) {
+		web_gcs_fail(req, 400, "invalid", "Invalid rewrite token");
+		return true;
+	}
+	if (steps >= req->web->conf.copy_steps)
+		return false;
+	web_gcs_reply(req, json_pack("{s:s, s:b, s:o}", "kind", "storage#rewriteResponse", "done", 0,
+				     "rewriteToken",
+				     json_sprintf("%llu", (unsigned long long)steps + 1)));
+	return true;
+}
+
 void web_gcs_rewrite(struct web_req *req, const char *from_bucket, const char *from_key)
 {
 	struct web_gcs_cond cond;
@@ -408,7 +441,8 @@ void web_gcs_rewrite(struct web_req *req, const char *from_bucket, const char *f
 		return web_gcs_fail_cond(req, result);
 	}
 	struct web_object *object = web_object_copy(source, req->key);
-	if (object_store(req, object, &cond) == 0)
+	if (!rewrite_describe(req, object) && !rewrite_goes_on(req) &&
+	    object_store(req, object, &cond) == 0)
 		web_gcs_reply(req,
 			      json_pack("{s:s, s:b, s:o, s:o, s:o}", "kind",
 					"storage#rewriteResponse", "done", 1, "totalBytesRewritten",

@@ -32,6 +32,7 @@ static const struct route {
 	{ "GET", BUCKET, "location", S3_LOCATION, WEB_OP_OTHER, "" },
 	{ "GET", BUCKET, "list-type", S3_LIST, WEB_OP_LIST,
 	  " prefix delimiter max-keys start-after continuation-token encoding-type fetch-owner " },
+	{ "GET", BUCKET, "uploads", S3_UPLOADS, WEB_OP_OTHER, " prefix max-uploads " },
 	{ "POST", BUCKET, "delete", S3_DELETE_MANY, WEB_OP_DELETE, "" },
 	{ "POST", KEY, "uploads", S3_UPLOAD_START, WEB_OP_OTHER, "" },
 	{ "POST", KEY, "uploadId", S3_UPLOAD_COMPLETE, WEB_OP_PUT, "" },
@@ -185,7 +186,8 @@ static bool header_is_understood(const char *name)
 		"x-amz-storage-class", "x-amz-sdk-checksum-algorithm", "x-amz-checksum-mode",
 		"x-amz-checksum-crc32c", "x-amz-checksum-crc64nvme", "x-amz-checksum-sha256",
 		"x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-copy-source",
-		"x-amz-copy-source-if-match", "x-amz-metadata-directive", "x-amz-user-agent",
+		"x-amz-copy-source-if-match", "x-amz-copy-source-range",
+		"x-amz-metadata-directive", "x-amz-user-agent",
 		"x-amz-mp-object-size", "x-amz-expected-bucket-owner",
 	};
 	if (strncmp(name, "x-amz-", 6) != 0 || strncmp(name, "x-amz-meta-", 11) == 0)

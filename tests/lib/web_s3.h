@@ -25,6 +25,7 @@ enum web_s3_verb {
 	S3_UPLOAD_COMPLETE,
 	S3_UPLOAD_ABORT,
 	S3_UPLOAD_PARTS,
+	S3_UPLOADS,
 };
 
 /* Answers with an error; extra is further XML inside <Error>, or "". */
@@ -53,6 +54,9 @@ void web_s3_etag(struct web_object *);
 int web_s3_store(struct web_req *, struct web_object *);
 /* The judge of conditional writes; arg is the request. */
 int web_s3_write_judge(const struct web_object *now, const void *arg);
+
+/* The object that x-amz-copy-source names, a reference; NULL: the request has failed. */
+struct web_object *web_s3_copy_source(struct web_req *);
 
 /* web_s3_list.c */
 void web_s3_list(struct web_req *);

@@ -103,8 +103,7 @@ int web_s3_store(struct web_req *req, struct web_object *object)
 
 /* ---- copy ---- */
 
-/* The object that x-amz-copy-source names, or NULL and the request has failed. */
-static struct web_object *copy_source(struct web_req *req)
+struct web_object *web_s3_copy_source(struct web_req *req)
 {
 	const char *header = web_header(req, "x-amz-copy-source");
 	const char *if_match = web_header(req, "x-amz-copy-source-if-match");
@@ -134,7 +133,7 @@ static struct web_object *copy_source(struct web_req *req)
 static void copy(struct web_req *req)
 {
 	const char *directive = web_header(req, "x-amz-metadata-directive");
-	struct web_object *source = copy_source(req);
+	struct web_object *source = web_s3_copy_source(req);
 	if (!source)
 		return;
 	struct web_object *object = web_object_copy(source, req->key);

@@ -104,6 +104,16 @@ void web_uploads_forget(struct web_uploads *uploads, const char *id)
 		upload_free(upload);
 }
 
+void web_uploads_each(struct web_uploads *uploads,
+		      void (*each)(const struct web_upload *, void *arg), void *arg)
+{
+	pthread_mutex_lock(&uploads->sync.lock);
+	for (const struct web_upload *upload = uploads->sync.all; upload; upload = upload->next)
+		if (!upload->result)
+			each(upload, arg);
+	pthread_mutex_unlock(&uploads->sync.lock);
+}
+
 static struct web_part *part_find(const struct web_upload *upload, const char *name)
 {
 	for (size_t i = 0; i < upload->nparts; i++)

@@ -16,12 +16,14 @@ struct web_part {
 	const uint8_t *data;
 	size_t len;
 	uint8_t md5[16];                /* S3 only */
+	uint32_t crc32c;                /* S3 only */
 };
 
 struct web_upload {
 	char *id, *bucket, *key;
 	struct web_object *model;       /* the headers of the object to come, or NULL */
 	void *conditions;               /* the dialect's, or NULL; freed with it */
+	bool summed;                    /* S3: begun with CRC-32C, which each part then has */
 	char *description;              /* GCS: the JSON of the object to come */
 	struct web_part *parts;         /* in the order in which they came */
 	size_t nparts;
@@ -40,6 +42,9 @@ struct web_upload *web_uploads_lock(struct web_uploads *, const char *id);
 struct web_upload *web_uploads_begin(struct web_uploads *, const char *id, const char *bucket,
 				     const char *key);
 void web_uploads_unlock(struct web_uploads *);
+/* Calls back for each that is not complete, under the lock; the callback must not call us. */
+void web_uploads_each(struct web_uploads *, void (*each)(const struct web_upload *, void *arg),
+		      void *arg);
 /* Forgets the upload, if there is one. The lock is not held before nor after. */
 void web_uploads_forget(struct web_uploads *, const char *id);
 
