@@ -38,7 +38,7 @@ struct blob *pattern(unsigned seed, size_t len)
 
 /* ---- operations ---- */
 
-static int done(struct target *t, int result, struct store_call *c)
+int ended(struct target *t, int result, struct store_call *c)
 {
 	store_call_unref(t->last);
 	t->last = c;
@@ -57,7 +57,7 @@ int put_blob(struct target *t, const char *name, struct blob *body, enum put_con
 	struct store_call *c = NULL;
 	int result = store_put_wait(t->store, &r, &c);
 
-	return done(t, result, c);
+	return ended(t, result, c);
 }
 
 int put_seed(struct target *t, const char *name, unsigned seed, size_t len, enum put_cond cond,
@@ -73,7 +73,7 @@ int get_req(struct target *t, const struct get_req *r)
 	struct store_call *c = NULL;
 	int result = store_get_wait(t->store, r, &c);
 
-	return done(t, result, c);
+	return ended(t, result, c);
 }
 
 int get(struct target *t, const char *name)
@@ -96,7 +96,7 @@ int head(struct target *t, const char *name)
 	struct store_call *c = NULL;
 	int result = store_head_wait(t->store, &r, &c);
 
-	return done(t, result, c);
+	return ended(t, result, c);
 }
 
 int remove_it(struct target *t, const char *name, const char *match)
@@ -107,7 +107,7 @@ int remove_it(struct target *t, const char *name, const char *match)
 	struct store_call *c = NULL;
 	int result = store_remove_wait(t->store, &r, &c);
 
-	return done(t, result, c);
+	return ended(t, result, c);
 }
 
 int list_req(struct target *t, const struct list_req *r)
@@ -118,7 +118,18 @@ int list_req(struct target *t, const struct list_req *r)
 
 	with_deadline.deadline_ns = in_ms(LONG_MS);
 	result = store_list_wait(t->store, &with_deadline, &c);
-	return done(t, result, c);
+	return ended(t, result, c);
+}
+
+int copy_req(struct target *t, const struct copy_req *r)
+{
+	struct copy_req with_deadline = *r;
+	struct store_call *c = NULL;
+	int result;
+
+	with_deadline.deadline_ns = in_ms(LONG_MS);
+	result = store_copy_wait(t->store, &with_deadline, &c);
+	return ended(t, result, c);
 }
 
 void want_at(struct target *t, int result, int wanted, const char *what, const char *file, int line)
@@ -181,6 +192,12 @@ static unsigned features_of(char *names)
 		{ "credentials", CREDENTIALS }, { "clock", CLOCK },
 		{ "missing-on-remove", MISSING_ON_REMOVE },
 		{ "prefixes-in-pages", PREFIXES_IN_PAGES },
+		{ "copy-source", COPY_SOURCE },
+		{ "copy-target", COPY_TARGET },
+		{ "part-again", PART_AGAIN },
+		{ "aborts", ABORTS },
+		{ "aborted-is-absent", ABORTED_IS_ABSENT },
+		{ "upload-sums", UPLOAD_SUMS },
 	};
 	unsigned features = 0;
 
@@ -271,6 +288,9 @@ int main(int argc, char **argv)
 	n += checks_race(checks + n, &t);
 	n += checks_refusal(checks + n, &t);
 	n += checks_fault(checks + n, &t);
+	n += checks_upload(checks + n, &t);
+	n += checks_upload_fault(checks + n, &t);
+	n += checks_copy(checks + n, &t);
 	assert(n <= CHECKS_MAX);
 	for (size_t i = 0; i < n; i++)
 		checks[i].initial_state = &t;

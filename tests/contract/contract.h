@@ -9,7 +9,7 @@
  * (T2) Every check uses names below its own prefix, on a store that was empty before the program
  *      started.
  */
-#include "backends/store.h"
+#include "backends/upload.h"
 #include "tests/lib/cm.h"
 #include "tests/lib/store_mem.h"
 
@@ -23,6 +23,12 @@ enum feature {
 	CLOCK = 1 << 3,               /* the server's clock is that of this machine */
 	MISSING_ON_REMOVE = 1 << 4,   /* a removal with if_match of what is not there is refused */
 	PREFIXES_IN_PAGES = 1 << 5,   /* common prefixes count when a page is filled */
+	COPY_SOURCE = 1 << 6,         /* a copy is judged by the version of its source */
+	COPY_TARGET = 1 << 7,         /* and by what its target is */
+	PART_AGAIN = 1 << 8,          /* a part may be sent again */
+	ABORTS = 1 << 9,              /* an upload that was aborted cannot be finished */
+	ABORTED_IS_ABSENT = 1 << 10,  /* what an upload has left does not count as an object */
+	UPLOAD_SUMS = 1 << 11,        /* the checksum of an upload is looked at */
 };
 enum dialect { DIALECT_NONE, DIALECT_S3, DIALECT_AZURE, DIALECT_GCS };
 
@@ -68,6 +74,26 @@ int get_range(struct target *t, const char *name, uint64_t offset, uint64_t leng
 int head(struct target *t, const char *name);
 int remove_it(struct target *t, const char *name, const char *match);
 int list_req(struct target *t, const struct list_req *r);
+int copy_req(struct target *t, const struct copy_req *r); /* its deadline is set here */
+/* Takes the call into t->last; answers the result. */
+int ended(struct target *t, int result, struct store_call *c);
+
+/* ---- uploads ---- */
+
+/* The smallest part but the last. */
+size_t part_size(const struct target *t);
+/* *ret: a reference, when it is 0. */
+int upload_begin(struct target *t, const char *name, enum put_cond cond, const char *match,
+		 const struct object_meta *m, struct store_upload **ret);
+/* A pattern of the seed. */
+int upload_part(struct target *t, struct store_upload *u, unsigned index, unsigned seed,
+		size_t len);
+int upload_finish(struct target *t, struct store_upload *u);
+int upload_abort(struct target *t, struct store_upload *u);
+/*
+ * How many uploads are neither finished nor aborted below this name; -1: this server does not tell.
+ */
+int uploads_left(struct target *t, const char *name);
 
 /* The result of an operation on t, with the operation's own words when it is another one. */
 void want_at(struct target *t, int result, int wanted, const char *what, const char *file,
@@ -85,6 +111,12 @@ size_t checks_list(struct CMUnitTest *to, const struct target *t);
 size_t checks_race(struct CMUnitTest *to, const struct target *t);
 size_t checks_refusal(struct CMUnitTest *to, const struct target *t);
 size_t checks_fault(struct CMUnitTest *to, const struct target *t);
+size_t checks_upload(struct CMUnitTest *to, const struct target *t);
+size_t checks_upload_fault(struct CMUnitTest *to, const struct target *t);
+size_t checks_copy(struct CMUnitTest *to, const struct target *t);
+/* contract_fault.c: rules of the stand-in server, in JSON; all are gone after the check. */
+void fault(const struct target *t, const char *fmt, ...) printf_like(2, 3);
+int heal(void **state);
 
-#define CHECKS_MAX 64
+#define CHECKS_MAX 128
 #define ADD(to, n, check) (to)[(n)++] = (struct CMUnitTest){ .name = #check, .test_func = check }
