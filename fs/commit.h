@@ -27,6 +27,15 @@
 
 struct commit;
 
+/* After which record a database is the state. */
+struct commit_mark {
+	uint64_t slot;
+	uint8_t record[RECORD_HASH_SIZE];
+	uint8_t owner[INCARNATION_SIZE]; /* of the next slot */
+	struct state_hash hash;
+	uint64_t time_ns, hold_ns;       /* of the record */
+};
+
 enum commit_how {
 	COMMIT_EARLY,   /* may be answered before its slot, where the rules allow it */
 	/* answered when its slot is applied (names=committed; locks between machines) */

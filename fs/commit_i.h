@@ -101,13 +101,6 @@ struct commit {
 };
 
 /* commit_state.c. What a batch of rows leaves behind besides them. */
-struct commit_mark {
-	uint64_t slot;
-	uint8_t record[RECORD_HASH_SIZE];
-	uint8_t owner[INCARNATION_SIZE];
-	struct state_hash hash;
-	uint64_t time_ns, hold_ns; /* of the record */
-};
 #define COMMIT_MARK_MAX 128
 #define COMMIT_MARK_KEY SPAN_LITERAL("applied")
 must_check int commit_mark_encode(const struct commit_mark *m, struct buf *ret);

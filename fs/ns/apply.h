@@ -44,5 +44,8 @@ struct state_hash {
 };
 /* Adds what the view's flying overlay changes, before it is committed. */
 must_check int state_hash_update(struct state_hash *h, struct view *v);
+/* A row's share of the sum. */
+struct state_hash state_hash_row(unsigned column, struct span key, struct span value);
+void state_hash_add(struct state_hash *h, struct state_hash row);
 /* From nothing, over a whole database (fsck, tests). */
 must_check int state_hash_of(struct kv *kv, struct state_hash *ret);

@@ -2,9 +2,8 @@
 #include "base/sodium.h"
 #include "fs/ns/apply.h"
 
-/* A row's share of the sum: the first 64 bits of its BLAKE2b-128 are the upper half. */
-static void row_hash(unsigned column, struct span key, struct span value, uint64_t *ret_hi,
-		     uint64_t *ret_lo)
+/* The first 64 bits of its BLAKE2b-128 are the upper half. */
+struct state_hash state_hash_row(unsigned column, struct span key, struct span value)
 {
 	struct blake2b_state st;
 	uint8_t head[3], sum[16];
@@ -18,26 +17,19 @@ static void row_hash(unsigned column, struct span key, struct span value, uint64
 	blake2b_add(&st, key);
 	blake2b_add(&st, value);
 	blake2b_end(&st, sum, sizeof(sum));
-	*ret_hi = key_u64(sum);
-	*ret_lo = key_u64(sum + 8);
+	return (struct state_hash){ .hi = key_u64(sum), .lo = key_u64(sum + 8) };
 }
 
-static void hash_add(struct state_hash *h, unsigned column, struct span key, struct span value)
+void state_hash_add(struct state_hash *h, struct state_hash row)
 {
-	uint64_t hi, lo;
-
-	row_hash(column, key, value, &hi, &lo);
-	h->lo += lo;
-	h->hi += hi + (h->lo < lo);
+	h->lo += row.lo;
+	h->hi += row.hi + (h->lo < row.lo);
 }
 
-static void hash_subtract(struct state_hash *h, unsigned column, struct span key, struct span value)
+static void subtract(struct state_hash *h, struct state_hash row)
 {
-	uint64_t hi, lo;
-
-	row_hash(column, key, value, &hi, &lo);
-	h->hi -= hi + (h->lo < lo);
-	h->lo -= lo;
+	h->hi -= row.hi + (h->lo < row.lo);
+	h->lo -= row.lo;
 }
 
 static int hash_change(unsigned column, struct span key, struct span old_value,
@@ -46,9 +38,9 @@ static int hash_change(unsigned column, struct span key, struct span old_value,
 	if (column == COL_META)
 		return 0;
 	if (old_value.data)
-		hash_subtract(arg, column, key, old_value);
+		subtract(arg, state_hash_row(column, key, old_value));
 	if (new_value.data)
-		hash_add(arg, column, key, new_value);
+		state_hash_add(arg, state_hash_row(column, key, new_value));
 	return 0;
 }
 
@@ -71,7 +63,7 @@ static int hash_row(struct span key, struct span value, void *arg)
 {
 	struct hash_walk *w = arg;
 
-	hash_add(&w->sum, w->column, key, value);
+	state_hash_add(&w->sum, state_hash_row(w->column, key, value));
 	return 0;
 }
 
