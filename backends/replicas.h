@@ -45,10 +45,14 @@ int replicas_find(const struct replicas *r, const char *name);      /* its numbe
 
 /*
  * Reads from one of the stores in `have` but not in `avoid`. 0 with the bytes in *ret (appended)
- * and the store's number; STORE_MISSING: every store asked said so; STORE_RANGE: none has so many
- * bytes (and *ret_store is one that said so); -EIO, -ETIMEDOUT, -EACCES when nobody could answer by
- * the deadline. *ret_missing (or NULL): stores that said "no such object" though they are in
- * `have`.
+ * and the store's number; STORE_MISSING: every store asked said so; STORE_CHANGED: none has the
+ * object that req->if_match(_at) names, and one has another; STORE_RANGE: none has so many bytes
+ * (and *ret_store is one that said so); -EIO, -ETIMEDOUT, -EACCES when nobody could answer by the
+ * deadline. *ret_missing (or NULL): stores that said "no such object", or "another one", though
+ * they are in `have`.
+ *
+ * With if_match_at, each store is asked for the version that it is known to have, and an answer
+ * about an object of another size (without a version: or time) is that of another object.
  */
 must_check int replicas_get(struct replicas *r, const struct get_req *req, uint64_t have,
 			    uint64_t avoid, struct buf *ret, unsigned *ret_store,

@@ -5,7 +5,7 @@
  * (G1) The best store is asked; the next in addition when the answer is late, and at once
  *      after a failure. The first good answer wins, the others are cancelled.
  * (G2) A passing failure is tried again after a while, until the deadline. A lasting one and
- *      "no such object" are not.
+ *      "no such object" or "another one" are not. Who has the object may be another store.
  * (G3) The breaker only orders: a store that it holds back is asked when no other is left.
  * (G4) A store for which a third of the readers wait too long already comes after the others.
  */
@@ -24,7 +24,7 @@ struct reader {
 	struct replicas *replicas;
 	const struct get_req *req;
 	uint64_t bytes; /* a guess, to rank by */
-	uint64_t candidates, missing;
+	uint64_t candidates, missing, changed;
 	struct {
 		enum asked asked;
 		struct attempt *attempt; /* the last one; holds a reference */
@@ -54,6 +54,8 @@ static int last_words(struct reader *g)
 
 	if (g->candidates && g->missing == g->candidates)
 		return STORE_MISSING;
+	if (g->changed)
+		return STORE_CHANGED;
 	for (unsigned i = 0; i < REPLICAS_MAX; i++) {
 		if (g->of[i].asked != ASKED_DONE)
 			continue;
@@ -66,17 +68,43 @@ static int last_words(struct reader *g)
 	return fail(refused ? -EACCES : -EIO);
 }
 
+/* The deadline has come. That the object was replaced is known, even if not all were heard. */
+static int too_late(const struct reader *g)
+{
+	return g->changed ? STORE_CHANGED : fail(-ETIMEDOUT);
+}
+
+/* The answer of a store as one about the object that was asked for (if_match_at). */
+static int judge(const struct reader *g, unsigned i, const struct attempt *a)
+{
+	const struct get_match *m = g->req->if_match_at ? &g->req->if_match_at[i] : NULL;
+	const struct store_call *c = a->call;
+
+	if (!m || (a->result != 0 && a->result != STORE_RANGE))
+		return a->result;
+	if (a->result == STORE_RANGE)
+		return g->req->offset < m->size ? STORE_CHANGED : STORE_RANGE;
+	if (c->size != m->size)
+		return STORE_CHANGED;
+	if (m->version && m->version[0])
+		return 0; /* the store has compared it */
+	return m->modified_s && c->modified_s && c->modified_s != m->modified_s ? STORE_CHANGED : 0;
+}
+
 static void take_answer(struct reader *g, unsigned i, uint64_t now)
 {
 	struct attempt *a = g->of[i].attempt;
+	const int result = judge(g, i, a);
 
-	g->of[i].result = a->result;
-	switch (retry_get_class(a->result)) {
+	g->of[i].result = result;
+	switch (retry_get_class(result)) {
 	case RETRY_DONE:
 		g->of[i].asked = ASKED_DONE;
-		if (a->result == STORE_MISSING)
+		if (result == STORE_MISSING)
 			g->missing |= 1ull << i;
-		if (a->result == 0) {
+		if (result == STORE_CHANGED)
+			g->changed |= 1ull << i;
+		if (result == 0) {
 			g->winner = i;
 			decide(g, 0);
 		}
@@ -208,6 +236,12 @@ static void ask_locked(struct reader *g, unsigned i, uint64_t now)
 	g->at_once = false;
 	g->hedge_ns = now + hedge_ns_locked(g, i);
 	req.deadline_ns = attempt_deadline(now, g->bytes, req.deadline_ns);
+	if (req.if_match_at) {
+		const char *version = req.if_match_at[i].version;
+
+		req.if_match = version && version[0] ? version : NULL;
+		req.if_match_at = NULL;
+	}
 	lock_give(&r->sync.lock); /* (A1) */
 	attempt_send_get(a, &req);
 	lock_take(&r->sync.lock);
@@ -238,7 +272,7 @@ static void read_locked(struct reader *g)
 		if (!g->decided && r->sync.stopping)
 			decide(g, -ECANCELED);
 		if (!g->decided && now >= g->req->deadline_ns)
-			decide(g, fail(-ETIMEDOUT));
+			decide(g, too_late(g));
 		if (g->decided)
 			return;
 		if (g->flying && now >= g->hedge_ns)
@@ -277,7 +311,7 @@ static int hand_over(struct reader *g, struct buf *ret, unsigned *ret_store, uin
 	if (ret_store && (r == 0 || r == STORE_RANGE))
 		*ret_store = g->winner;
 	if (ret_missing)
-		*ret_missing = g->missing;
+		*ret_missing = g->missing | g->changed;
 	return r;
 }
 

@@ -303,6 +303,13 @@ int store_put_then(struct store *s, const struct put_req *r, call_fn *done, void
 			   ret);
 }
 
+int store_head_then(struct store *s, const struct head_req *r, call_fn *done, void *arg,
+		    struct store_call **ret)
+{
+	return store_start(s, &(struct store_request){ .op = STORE_HEAD, .head = *r }, done, arg,
+			   ret);
+}
+
 int store_get(struct store *s, const struct get_req *r, struct store_call **ret)
 {
 	return store_get_then(s, r, NULL, NULL, ret);
@@ -315,8 +322,7 @@ int store_put(struct store *s, const struct put_req *r, struct store_call **ret)
 
 int store_head(struct store *s, const struct head_req *r, struct store_call **ret)
 {
-	return store_start(s, &(struct store_request){ .op = STORE_HEAD, .head = *r }, NULL, NULL,
-			   ret);
+	return store_head_then(s, r, NULL, NULL, ret);
 }
 
 int store_list(struct store *s, const struct list_req *r, struct store_call **ret)

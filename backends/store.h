@@ -43,12 +43,20 @@ const char *store_condition_name(int cond);
 
 enum put_cond { PUT_ALWAYS, PUT_IF_ABSENT, PUT_IF_MATCH };
 
+/* What an object is known to be at one store. */
+struct get_match {
+	const char *version; /* NULL or "": not known, then the time decides */
+	uint64_t size;
+	uint64_t modified_s; /* 0: not known */
+};
 struct get_req {
 	struct span name;
 	uint64_t offset;
 	uint64_t length;      /* 0: to the end of the object */
 	size_t limit;	      /* the most bytes that may come; more is -EIO */
 	const char *if_match; /* a version, or NULL */
+	/* of replicas_get alone: by the store's number; wins over if_match */
+	const struct get_match *if_match_at;
 	uint64_t deadline_ns; /* clock_now() */
 };
 struct put_req {
@@ -242,6 +250,8 @@ must_check int store_get_then(struct store *s, const struct get_req *r, call_fn 
 			      struct store_call **ret);
 must_check int store_put_then(struct store *s, const struct put_req *r, call_fn *done, void *arg,
 			      struct store_call **ret);
+must_check int store_head_then(struct store *s, const struct head_req *r, call_fn *done, void *arg,
+			       struct store_call **ret);
 
 /*
  * Start, wait to the deadline and a little more, answer the call's result; *ret_call (owned) also

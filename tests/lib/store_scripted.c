@@ -71,6 +71,8 @@ static int fetch_locked(struct play *p)
 	if (!o)
 		return STORE_MISSING;
 	all = blob_span(o->content);
+	p->call->size = all.len;
+	p->call->modified_s = p->rule.modified_s;
 	if (p->offset && p->offset >= all.len)
 		return STORE_RANGE;
 	return buf_add_span(&p->call->body,

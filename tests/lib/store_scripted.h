@@ -16,6 +16,7 @@ struct scripted_rule {
 	bool hangs;          /* to the deadline or until cancelled */
 	bool silent;         /* failures come without an answer's head */
 	enum scripted_lie lie;
+	uint64_t modified_s; /* of what is read */
 	unsigned times;      /* how often the rule applies; 0: always */
 };
 struct scripted_count {

@@ -143,6 +143,99 @@ static void a_range_behind_the_end(void **state)
 	assert_int_equal(body.len, 4);
 }
 
+/* Reads a part of "x" of which every store is known to have what match[] says. */
+static struct outcome read_match(struct rig *rig, uint64_t have, const struct get_match *match,
+				 uint64_t deadline_ns)
+{
+	struct get_req req = {
+		.name = SPAN_LITERAL("x"), .offset = 3, .length = 4, .limit = 4,
+		.if_match_at = match, .deadline_ns = deadline_ns,
+	};
+	struct outcome o = { .body = BUF_INIT(4), .store = 99 };
+
+	o.result = replicas_get(rig->replicas, &req, have, 0, &o.body, &o.store, &o.missing);
+	return o;
+}
+
+static void another_object_is_an_answer_only_of_all(void **state)
+{
+	static const struct get_match match[N] = { { "1", 7, 0 }, { "2", 7, 0 }, { "3", 7, 0 } };
+	static const struct scripted_rule changed = { .result = STORE_CHANGED };
+	static const struct scripted_rule refused = { .result = -EACCES };
+	struct rig *rig = *state;
+
+	rig_add(rig, A | B, "x", "content");
+	scripted_get(rig->store[0], &changed);
+	OUTCOME other = read_match(rig, A | B, match, soon(30000));
+	assert_int_equal(other.result, 0);
+	assert_int_equal(other.store, 1);
+	assert_int_equal(other.missing, A);
+	assert_span_str(buf_span(&other.body), "tent");
+	scripted_get(rig->store[1], &refused);
+	OUTCOME none = read_match(rig, ALL, match, soon(30000));
+	assert_int_equal(none.result, STORE_CHANGED);
+	assert_int_equal(none.missing, A | C);
+	assert_int_equal(none.body.len, 0);
+	OUTCOME alone = read_match(rig, A, match, soon(30000));
+	assert_int_equal(alone.result, STORE_CHANGED);
+	/* Who cannot be heard changes nothing about what is known. */
+	scripted_get(rig->store[1], &hangs);
+	OUTCOME late = read_match(rig, A | B, match, soon(300));
+	assert_int_equal(late.result, STORE_CHANGED);
+}
+
+/* The store did its work; the breaker stays closed however often it says so. */
+static void another_object_is_no_failure_of_the_store(void **state)
+{
+	static const struct get_match match[N] = { { "1", 7, 0 } };
+	struct rig *rig = *state;
+	struct replica_health health;
+
+	scripted_get(rig->store[0], &(struct scripted_rule){ .result = STORE_CHANGED });
+	for (int i = 0; i < 20; i++) {
+		OUTCOME o = read_match(rig, A, match, soon(30000));
+		assert_int_equal(o.result, STORE_CHANGED);
+	}
+	replicas_health(rig->replicas, 0, &health);
+	assert_string_equal(health.breaker, "closed");
+	assert_int_equal(health.state, REPLICA_HEALTHY);
+	assert_int_equal(scripted_count(rig->store[0]).gets, 20);
+}
+
+static void size_and_time_tell_objects_apart(void **state)
+{
+	static const struct get_match shorter[N] = { { "1", 6, 0 } };
+	static const struct get_match longer[N] = { { "1", 8, 0 } };
+	static const struct get_match dated[N] = { { "", 7, 100 } };
+	static const struct get_match versioned[N] = { { "1", 7, 101 } };
+	static const struct get_match undated[N] = { { NULL, 7, 0 }, { NULL, 3, 0 } };
+	struct rig *rig = *state;
+
+	rig_add(rig, A, "x", "content");
+	rig_add(rig, B, "x", "con");
+	scripted_get(rig->store[0], &(struct scripted_rule){ .modified_s = 100 });
+	OUTCOME o1 = read_match(rig, A, shorter, soon(30000));
+	assert_int_equal(o1.result, STORE_CHANGED);
+	OUTCOME o2 = read_match(rig, A, longer, soon(30000));
+	assert_int_equal(o2.result, STORE_CHANGED);
+	OUTCOME o3 = read_match(rig, A, dated, soon(30000));
+	assert_int_equal(o3.result, 0);
+	OUTCOME o4 = read_match(rig, A, versioned, soon(30000));
+	assert_int_equal(o4.result, 0);
+	scripted_get(rig->store[0], &(struct scripted_rule){ .modified_s = 101 });
+	OUTCOME o5 = read_match(rig, A, dated, soon(30000));
+	assert_int_equal(o5.result, STORE_CHANGED);
+	assert_int_equal(o5.missing, A);
+	OUTCOME o6 = read_match(rig, A, undated, soon(30000));
+	assert_int_equal(o6.result, 0);
+	/* Nothing at 3: another object where there should be more, the truth where not. */
+	OUTCOME o7 = read_match(rig, B, undated, soon(30000));
+	assert_int_equal(o7.result, STORE_RANGE);
+	OUTCOME o8 = read_match(rig, B, (const struct get_match[]){ { 0 }, { NULL, 7, 0 } },
+				soon(30000));
+	assert_int_equal(o8.result, STORE_CHANGED);
+}
+
 static void tries_a_passing_failure_again(void **state)
 {
 	struct rig *rig = *state;
@@ -316,6 +409,9 @@ int main(void)
 		T(the_first_good_answer_wins),
 		T(missing_is_an_answer_only_of_all),
 		T(a_range_behind_the_end),
+		T(another_object_is_an_answer_only_of_all),
+		T(another_object_is_no_failure_of_the_store),
+		T(size_and_time_tell_objects_apart),
 		T(tries_a_passing_failure_again),
 		T(a_lasting_failure_is_not_tried_again),
 		T(ends_by_its_deadline),
