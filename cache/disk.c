@@ -17,6 +17,7 @@
 #define QUEUED_MAX     4096 /* small pieces; the bytes are limited by the caller */
 #define PAUSE_NS       (60 * NS_PER_S)
 #define PIECE_MAX      (16 * MiB)
+#define DISK_FOLDER_LEN 3 /* "a7/" */
 /* So much of the disk is left free, or a share of a small one. */
 #define KEEP_FREE       (128 * MiB)
 #define KEEP_FREE_SHARE 4
@@ -47,6 +48,7 @@ void disk_name(const struct piece_id *id, char *ret)
 int disk_name_parse(const char *name, struct piece_id *ret)
 {
 	size_t hex_len = 2 * sizeof(ret->object);
+	char only[DISK_NAME_MAX];
 	struct piece_id id;
 	uint64_t index;
 	int r;
@@ -59,6 +61,9 @@ int disk_name_parse(const char *name, struct piece_id *ret)
 	if (uint_parse(name + hex_len + 1, &index) < 0 || index > UINT32_MAX)
 		return -EINVAL;
 	id.index = (uint32_t)index;
+	disk_name(&id, only);
+	if (strcmp(only + DISK_FOLDER_LEN, name) != 0)
+		return -EINVAL; /* deleting the piece would not delete this file */
 	*ret = id;
 	return 0;
 }

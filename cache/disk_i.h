@@ -43,7 +43,7 @@ struct disk {
 
 /* "a7/0123...-5"; ret has DISK_NAME_MAX bytes. */
 void disk_name(const struct piece_id *id, char *ret);
-/* The id of a name within its folder. 0, -EINVAL: not one of ours. */
+/* The id of a name within its folder. 0, -EINVAL: not one of ours; each id has one name. */
 must_check int disk_name_parse(const char *name, struct piece_id *ret);
 /*
  * Files in the making: this, then 16 hex digits of whose making; others' are left over by a crash.
