@@ -198,16 +198,37 @@ int config_find(const char *volume, const char *file, struct config **ret, char 
 	return by_name(volume, ret, err, err_size);
 }
 
-/* What would be read as a comment stands in quotes. */
+/* What would be read as a comment, or lose blanks at its ends, stands in quotes. */
+static bool needs_quotes(const char *value)
+{
+	size_t n = strlen(value);
+
+	return strpbrk(value, ";#") || *value == '"' ||
+	       (n && (strchr(" \t\r", value[0]) || strchr(" \t\r", value[n - 1])));
+}
+
 static int put_text(struct buf *b, const char *key, const char *value)
 {
-	bool quote = value && (strpbrk(value, ";#") || *value == '"');
+	bool quote = value && needs_quotes(value);
 
 	if (!value)
 		return 0;
 	if (strchr(value, '\n') || (quote && strchr(value, '"')))
 		return fail(-EINVAL);
 	return buf_addf(b, quote ? "%s = \"%s\"\n" : "%s = %s\n", key, value);
+}
+
+/* The shortest form that reads back as the same number. */
+static int put_price(struct buf *b, double price)
+{
+	char text[32];
+
+	for (int digits = 6; digits <= 17; digits++) {
+		snprintf(text, sizeof(text), "%.*g", digits, price);
+		if (strtod(text, NULL) == price)
+			break;
+	}
+	return put_text(b, "read_price", text);
 }
 
 static int write_store(struct buf *b, const struct config_store *st)
@@ -221,7 +242,7 @@ static int write_store(struct buf *b, const struct config_store *st)
 	if (!r)
 		r = put_text(b, "profile", st->profile);
 	if (!r && st->read_price > 0)
-		r = buf_addf(b, "read_price = %g\n", st->read_price);
+		r = put_price(b, st->read_price);
 	if (!r && st->roles == STORE_ROLE_DATA)
 		r = put_text(b, "roles", "data");
 	if (!r && st->roles == STORE_ROLE_JOURNAL)
@@ -232,9 +253,11 @@ static int write_store(struct buf *b, const struct config_store *st)
 static int write_text(const struct config *c, struct buf *b)
 {
 	char id[33];
-	int r = buf_addf(b, "[volume]\nname = %s\n", c->name);
+	int r = buf_add_str(b, "[volume]\n");
 
 	hex_encode(span_of(c->id, 16), id);
+	if (!r)
+		r = put_text(b, "name", c->name);
 	if (!r && c->has_id)
 		r = put_text(b, "id", id);
 	if (!r)
