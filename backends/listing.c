@@ -39,7 +39,7 @@ void etag_copy(struct span s, char ret[STORE_VERSION_MAX])
 	bool whole = s.len && (s.data[0] == '"' || span_starts(s, SPAN_LITERAL("W/")));
 
 	ret[0] = '\0';
-	if (s.len && s.len + 3 <= STORE_VERSION_MAX)
+	if (s.len && s.len + (whole ? 1 : 3) <= STORE_VERSION_MAX)
 		snprintf(ret, STORE_VERSION_MAX, whole ? "%.*s" : "\"%.*s\"", SPAN_FMT(s));
 }
 
@@ -57,6 +57,14 @@ struct xml_page {
 static char *text_copy(struct span s)
 {
 	return strndup(s.len ? (const char *)s.data : "", s.len);
+}
+
+/* The last one counts, should there be several. */
+static int set_token(struct listing *l, struct span text)
+{
+	free(l->token);
+	l->token = text_copy(text);
+	return l->token ? 0 : -ENOMEM;
 }
 
 static int set_name(struct list_entry *e, struct span text)
@@ -138,9 +146,7 @@ static int s3_end(const char *path, struct span text, void *arg)
 	else if (strcmp(rest, "EncodingType") == 0)
 		p->url_encoded = span_equal(text, SPAN_LITERAL("url"));
 	else if (strcmp(rest, "NextContinuationToken") == 0)
-		return (p->list.token = free_null(p->list.token), p->list.token = text_copy(text))
-			       ? 0
-			       : -ENOMEM;
+		return set_token(&p->list, text);
 	if (!e)
 		return 0;
 	if (strcmp(rest, "Contents/Key") == 0 || strcmp(rest, "CommonPrefixes/Prefix") == 0)
@@ -171,7 +177,7 @@ static int azure_end(const char *path, struct span text, void *arg)
 	int error;
 
 	if (strcmp(path, "/EnumerationResults/NextMarker") == 0)
-		return text.len == 0 || (p->list.token = text_copy(text)) ? 0 : -ENOMEM;
+		return text.len ? set_token(&p->list, text) : 0;
 	if (!e)
 		return 0;
 	if (strcmp(path, "/EnumerationResults/Blobs/Blob/Name") == 0 ||
