@@ -100,6 +100,17 @@ static void keep_locked(struct creds *c, struct creds_value *takes_value)
 	c->sync.renew_s = takes_value->expires_s - MIN((uint64_t)RENEW_BEFORE_S, life / 2);
 }
 
+/* What is longer than any credentials are was refused by a buffer on the way. */
+static int fetch(struct creds *c, bool local, struct creds_value **ret, char *err, size_t err_size)
+{
+	int result = c->source->fetch(c, c->self, local, ret, err, err_size);
+
+	if (result != -EMSGSIZE)
+		return result;
+	snprintf(err, err_size, "a token or an answer is too long for credentials");
+	return fail(-EACCES);
+}
+
 int creds_new(const struct creds_source *source, void *self, struct creds **ret, char *err,
 	      size_t err_size)
 {
@@ -114,7 +125,7 @@ int creds_new(const struct creds_source *source, void *self, struct creds **ret,
 	c->source = source;
 	c->self = self;
 	lock_init(&c->sync.lock, RANK_STORE);
-	result = source->fetch(c, self, true, &v, err, err_size);
+	result = fetch(c, true, &v, err, err_size);
 	if (result < 0) {
 		creds_free(c);
 		return result;
@@ -187,7 +198,7 @@ static void renew(void *arg)
 	struct creds *c = arg;
 	struct creds_value *fresh = NULL;
 	char why[256] = "";
-	int result = c->source->fetch(c, c->self, false, &fresh, why, sizeof(why));
+	int result = fetch(c, false, &fresh, why, sizeof(why));
 
 	if (result == CREDS_LATER)
 		result = -EAGAIN;

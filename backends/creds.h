@@ -41,7 +41,7 @@ struct creds_source {
 	/*
 	 * May block, but for `local` (then: CREDS_LATER where the network would be needed).
 	 * Fetches by creds_http(). 0; CREDS_LATER; -EACCES (there are none, or they were refused)
-	 * or -EAGAIN (ask again later) with a sentence in err; -ENOMEM.
+	 * or -EAGAIN (ask again later) with a sentence in err; -EMSGSIZE, -ENOMEM.
 	 */
 	int (*fetch)(struct creds *c, void *self, bool local, struct creds_value **ret, char *err,
 		     size_t err_size);

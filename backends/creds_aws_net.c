@@ -95,7 +95,7 @@ static int sts_element(const char *path, struct span text, void *arg)
 		snprintf(a->expires, sizeof(a->expires), "%.*s", SPAN_FMT(text));
 	else if (strcmp(at, "SessionToken") == 0) {
 		free(a->session);
-		a->session = strndup((const char *)text.data, text.len);
+		a->session = strndup(text.len ? (const char *)text.data : "", text.len);
 		return a->session ? 0 : -ENOMEM;
 	}
 	return 0;
@@ -298,8 +298,9 @@ static int instance_get(struct creds *c, const char *path, const char *token, st
 	_cleanup_(request_freep) struct request *r = instance_request(HTTP_GET, path);
 	int error;
 
-	if (!r)
-		return fail(-ENOMEM);
+	if (!r) /* the path is as the service said */
+		return aws_answer_error(ret, -EACCES,
+					"the instance's metadata service answers nonsense");
 	pairs_add(&r->headers, "X-aws-ec2-metadata-token", token);
 	error = ask(c, r, "the instance's metadata service", ret);
 	return error < 0 ? error : buf_add_span(ret_text, buf_span(&r->text));
@@ -318,7 +319,8 @@ int aws_from_instance(struct creds *c, struct aws_answer *ret)
 	if (off && strcmp(off, "true") == 0)
 		return AWS_NEXT;
 	if (!r)
-		return fail(-ENOMEM);
+		return aws_answer_error(ret, -EACCES,
+					"AWS_EC2_METADATA_SERVICE_ENDPOINT is not a URL");
 	pairs_add(&r->headers, "X-aws-ec2-metadata-token-ttl-seconds", "21600");
 	error = ask(c, r, "the instance's metadata service", ret);
 	if (error == -EACCES || (error == -EAGAIN && r->end != REQUEST_ANSWERED))
