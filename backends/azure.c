@@ -298,7 +298,9 @@ static int missing(struct exchange *x)
 		return x->conditional ? STORE_CHANGED : 0;
 	case STORE_PUT:
 	case STORE_UPLOAD_FINISH:
-		return STORE_CHANGED;
+		return x->conditional ? STORE_CHANGED : exchange_because(x, fail(-EIO), NULL);
+	case STORE_LIST:
+		return exchange_because(x, fail(-EIO), NULL);
 	default:
 		return STORE_MISSING;
 	}

@@ -449,6 +449,8 @@ int exchange_no_such_range(struct exchange *x)
 {
 	uint64_t first, last;
 
+	if (x->call->op != STORE_GET) /* nobody else asked for a range */
+		return exchange_by_status(x);
 	(void)!request_content_range(x->req, &first, &last, &x->call->size);
 	return STORE_RANGE;
 }

@@ -114,7 +114,7 @@ int exchange_by_status(struct exchange *x);
  * ignore conditions), -EAGAIN, -EIO.
  */
 int exchange_got(struct exchange *x);
-/* A 416: STORE_RANGE, with the size if it was told. */
+/* A 416: STORE_RANGE to a get, with the size if it was told. */
 int exchange_no_such_range(struct exchange *x);
 /* A page: l is consumed. */
 int exchange_listed(struct exchange *x, int parse_error, struct listing *l);
