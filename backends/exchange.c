@@ -106,6 +106,10 @@ static void finish(struct exchange *x, int result)
 {
 	struct store_call *c = x->call;
 
+	if (x->begun && (result > 0 || c->executed_not)) { /* said of a question, not of the work */
+		c->executed_not = false;
+		result = STORE_UNKNOWN;
+	}
 	c->date_s = request_header_date(x->req, "date");
 	if (result != 0)
 		c->retry_after_ms = request_retry_after_ms(x->req);
@@ -344,10 +348,12 @@ static void again(struct exchange *x, int why)
 	log_debug("exchange", "trying again", "store=%s because=%s", x->web->store.name,
 		  x->fault.code[0] ? x->fault.code : "?");
 	request_rewind(x->req);
-	if (why == AGAIN_WAIT)
+	if (why == AGAIN_WAIT) {
+		x->begun = true;
 		try_later(x);
-	else
+	} else {
 		try(x);
+	}
 }
 
 static void on_done(struct request *r)

@@ -58,6 +58,7 @@ struct exchange {
 	struct listing_state page;	  /* list */
 	char *body_hash;		  /* S3 on plain HTTP: computed once */
 	struct fault fault;		  /* of the newest answer */
+	bool begun; /* AGAIN_WAIT: the change was accepted, whatever becomes of the questions */
 	bool renewed, clock_set, moved, looked;
 	struct event nap; /* AGAIN_WAIT; a cancel ends it */
 };
