@@ -21,12 +21,12 @@ static void open_small(struct rig *r)
 	file = rig_create(r, ROOT_INO, "file");
 	dir = rig_mkdir(r, ROOT_INO, "dir");
 	rig_create(r, dir, "inner");
-	MUST(rig_apply(r, (struct op){.kind = OP_WRITE,
-				      .ino = file,
-				      .extents = sample_extents,
-				      .n_extents = ARRAY_SIZE(sample_extents),
-				      .chunks = sample_chunks,
-				      .n_chunks = ARRAY_SIZE(sample_chunks)}) == 0);
+	MUST(rig_apply(r, (struct op){ .kind = OP_WRITE,
+				       .ino = file,
+				       .extents = sample_extents,
+				       .n_extents = ARRAY_SIZE(sample_extents),
+				       .chunks = sample_chunks,
+				       .n_chunks = ARRAY_SIZE(sample_chunks) }) == 0);
 	rig_commit(r);
 }
 
@@ -88,7 +88,7 @@ static int count_extent(struct span key, struct span value, void *arg)
 
 static int check_chunk(const uint8_t id[CHUNK_ID_SIZE], const struct chunk_row *row, void *arg)
 {
-	struct counted c = {.chunk = id};
+	struct counted c = { .chunk = id };
 
 	MUST(view_walk(arg, COL_EXTENT, SPAN_NULL, SPAN_NULL, count_extent, &c) == 0);
 	MUST(c.live == row->live);
@@ -97,7 +97,7 @@ static int check_chunk(const uint8_t id[CHUNK_ID_SIZE], const struct chunk_row *
 
 static void check_counts(struct rig *r)
 {
-	struct counted c = {.view = r->view};
+	struct counted c = { .view = r->view };
 	const struct totals_row kept = rig_totals(r);
 
 	MUST(view_walk(r->view, COL_INODE, SPAN_NULL, SPAN_NULL, count_inode, &c) == 0);
@@ -112,7 +112,7 @@ static void check_counts(struct rig *r)
 
 static struct result apply_to(struct rig *r, const struct op *op)
 {
-	struct apply_context ctx = {.slot = 9};
+	struct apply_context ctx = { .slot = 9 };
 	const struct state_hash before = view_hash(r->view, false);
 	struct result res;
 

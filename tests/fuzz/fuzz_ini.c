@@ -35,7 +35,7 @@ static int on_key(const char *section, const char *name, const char *value, int 
 
 static int parse(struct span text, int stop_at, struct seen *s, int *ret_line)
 {
-	*s = (struct seen){BUF_INIT(LIMIT), BUF_INIT(LIMIT), BUF_INIT(LIMIT), 0, stop_at};
+	*s = (struct seen){ BUF_INIT(LIMIT), BUF_INIT(LIMIT), BUF_INIT(LIMIT), 0, stop_at };
 	MUST(buf_add_str(&s->file, "; again\n") == 0);
 	return ini_parse(text, on_key, s, ret_line);
 }

@@ -27,7 +27,7 @@ struct walk {
 
 static void walk(const struct json *j, unsigned left)
 {
-	struct walk w = {j, left};
+	struct walk w = { j, left };
 	const size_t n = json_count(j);
 
 	json_each(j, look_at, &w);

@@ -67,8 +67,8 @@ static void guard(const struct link *top, const struct ballot *b)
 /* Ballots around the one that was promised; only the owner's has round 0. */
 static void guard_all(const struct link *top)
 {
-	const uint64_t rounds[] = {1, top->promised.round, top->promised.round + 1,
-				   BALLOT_ROUND_DECIDED - 1};
+	const uint64_t rounds[] = { 1, top->promised.round, top->promised.round + 1,
+				    BALLOT_ROUND_DECIDED - 1 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(rounds); i++) {
 		const struct ballot b = ballot_of(rounds[i], top->place.store);

@@ -40,7 +40,9 @@ static unsigned count(struct span bucket, int *ret_end)
 /* An entry that is put in is there; taken out again, there is one less. */
 static void bucket(struct span in, unsigned tie)
 {
-	const struct dentry d = {.name = SPAN_LITERAL("n"), .ino = 7, .type = S_IFREG, .tie = tie};
+	const struct dentry d = {
+		.name = SPAN_LITERAL("n"), .ino = 7, .type = S_IFREG, .tie = tie
+	};
 	_cleanup_buf_ struct buf with = BUF_INIT(ROW_MAX), without = BUF_INIT(ROW_MAX);
 	int end;
 	unsigned n = count(in, &end), n_with, n_without;

@@ -46,7 +46,7 @@ static void raw(struct sealer *s, struct span in)
 /* A header that is right in itself, over frames that are not. */
 static void forged(struct sealer *s, struct span in)
 {
-	struct seal_header h = {.type = take_byte(&in) % 8, .epoch = take_byte(&in) % 2};
+	struct seal_header h = { .type = take_byte(&in) % 8, .epoch = take_byte(&in) % 2 };
 	_cleanup_buf_ struct buf object = BUF_INIT(LIMIT), plain = BUF_INIT(LIMIT);
 	struct sealing g = {};
 	struct chunk_seal c;
@@ -163,8 +163,8 @@ static void chunk(struct sealer *s, struct span in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static void (*const ways[])(struct sealer * s, struct span in) = {raw, forged, object,
-									  chunk};
+	static void (*const ways[])(struct sealer * s, struct span in) = { raw, forged, object,
+									   chunk };
 	_cleanup_(sealer_freep) struct sealer *s = NULL;
 	struct span in = span_of(data, size);
 

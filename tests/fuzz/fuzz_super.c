@@ -74,7 +74,7 @@ static void made_right(struct span in)
 	_cleanup_buf_ struct buf object = BUF_INIT(SUPER_SIZE_MAX);
 	_cleanup_(sealer_freep) struct sealer *sealer = NULL;
 	_cleanup_(super_freep) struct super *s = NULL;
-	uint8_t id[16] = {0};
+	uint8_t id[16] = { 0 };
 	int r;
 
 	if (clear.len >= sizeof(id))

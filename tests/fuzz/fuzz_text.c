@@ -69,7 +69,7 @@ static void percent(struct span in, bool keep_slash, bool plus_is_space)
 
 static void nearest(struct span in)
 {
-	static const char *const known[] = {"region", "endpoint", "anonymous", "", NULL};
+	static const char *const known[] = { "region", "endpoint", "anonymous", "", NULL };
 	_cleanup_free_ char *word = text_of(in);
 	const char *near = nearest_word(word, known);
 

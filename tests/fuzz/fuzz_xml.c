@@ -67,9 +67,9 @@ static int on_end(const char *path, struct span text, void *arg)
 
 static int parse(struct span text, struct seen *s)
 {
-	static const struct xml_handler handler = {on_begin, on_attribute, on_end};
+	static const struct xml_handler handler = { on_begin, on_attribute, on_end };
 
-	*s = (struct seen){BUF_INIT(LIMIT), BUF_INIT(LIMIT), 0, true};
+	*s = (struct seen){ BUF_INIT(LIMIT), BUF_INIT(LIMIT), 0, true };
 	return xml_parse(text, &handler, s);
 }
 
@@ -87,7 +87,7 @@ static int stop_at_once(const char *path, void *arg)
 
 static void stopping(struct span in)
 {
-	static const struct xml_handler handler = {.begin = stop_at_once};
+	static const struct xml_handler handler = { .begin = stop_at_once };
 	unsigned calls = 0;
 	const int r = xml_parse(in, &handler, &calls);
 

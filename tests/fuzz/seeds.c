@@ -89,16 +89,17 @@ static void save_operations(void)
 
 static struct volume_format sample_format(void)
 {
-	struct volume_format f = {.level = 1,
-				  .epoch = 1,
-				  .key_epoch = 1,
-				  .name = SPAN_LITERAL("demo"),
-				  .n_stores = 1,
-				  .n_keyslots = 1,
-				  .keyslots = {SPAN_LITERAL("slot")}};
+	struct volume_format f = { .level = 1,
+				   .epoch = 1,
+				   .key_epoch = 1,
+				   .name = SPAN_LITERAL("demo"),
+				   .n_stores = 1,
+				   .n_keyslots = 1,
+				   .keyslots = { SPAN_LITERAL("slot") } };
 
-	f.stores[0] = (struct store_row){
-	    .roles = 3, .name = SPAN_LITERAL("one"), .url = SPAN_LITERAL("file:///one")};
+	f.stores[0] = (struct store_row){ .roles = 3,
+					  .name = SPAN_LITERAL("one"),
+					  .url = SPAN_LITERAL("file:///one") };
 	return f;
 }
 
@@ -115,7 +116,7 @@ static void save_row(const char *name, enum column column, struct buf *row)
 #define SAVE_ROW(name, column, kind, ...)                                                          \
 	do {                                                                                       \
 		_cleanup_buf_ struct buf b_ = BUF_INIT(LIMIT);                                     \
-		const struct kind row_ = {__VA_ARGS__};                                            \
+		const struct kind row_ = { __VA_ARGS__ };                                          \
                                                                                                    \
 		MUST(kind##_encode(&row_, &b_) == 0);                                              \
 		save_row(name, column, &b_);                                                       \
@@ -124,8 +125,8 @@ static void save_row(const char *name, enum column column, struct buf *row)
 static void save_rows(void)
 {
 	_cleanup_buf_ struct buf bucket = BUF_INIT(LIMIT), two = BUF_INIT(LIMIT);
-	const struct dentry a = {SPAN_LITERAL("a"), 5, S_IFREG, 0},
-			    b = {SPAN_LITERAL("b"), 6, S_IFDIR, 2};
+	const struct dentry a = { SPAN_LITERAL("a"), 5, S_IFREG, 0 },
+			    b = { SPAN_LITERAL("b"), 6, S_IFDIR, 2 };
 
 	SAVE_ROW("file", COL_INODE, inode_row, .mode = S_IFREG | 0644, .nlink = 1, .size = 300,
 		 .bytes = 300, .mtime_ns = 1700000000000000000u);
@@ -136,7 +137,7 @@ static void save_rows(void)
 	SAVE_ROW("device", COL_INODE, inode_row, .mode = S_IFCHR | 0600, .nlink = 1, .rdev = 259);
 	SAVE_ROW("fifo", COL_INODE, inode_row, .mode = S_IFIFO | 0600, .nlink = 1);
 	for (size_t i = 0; i < ARRAY_SIZE(sample_extents); i++) {
-		static const char *const names[] = {"inline", "in_chunk", "foreign"};
+		static const char *const names[] = { "inline", "in_chunk", "foreign" };
 		_cleanup_buf_ struct buf e = BUF_INIT(LIMIT);
 
 		MUST(extent_row_encode(&sample_extents[i].row, &e) == 0);
@@ -181,8 +182,8 @@ static void sample_record(struct buf *ret)
 	memset(r->authors[0], 1, INCARNATION_BYTES);
 	memset(r->authors[1], 4, INCARNATION_BYTES);
 	r->n_authors = r->n_ops = 2;
-	r->ops[0] = (struct record_op){0, SPAN_LITERAL("one operation")};
-	r->ops[1] = (struct record_op){1, SPAN_LITERAL("another")};
+	r->ops[0] = (struct record_op){ 0, SPAN_LITERAL("one operation") };
+	r->ops[1] = (struct record_op){ 1, SPAN_LITERAL("another") };
 	MUST(record_seal(r) == 0);
 	MUST(buf_add_span(ret, buf_span(&r->bytes)) == 0);
 }
