@@ -13,30 +13,15 @@
  *      log and for a compaction is asked for before.
  */
 #include "base/log.h"
-#include "cache/kv_i.h"
+#include "cache/kv_rocks_i.h"
 
 #include <dirent.h>
-#include <rocksdb/c.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #define ROOM_PLENTY (4 * GiB)  /* no need to count */
 #define ROOM_LEAST  (16 * MiB) /* beside what must be written out in any case */
-
-struct rocks {
-	struct kv kv;
-	rocksdb_t *db;
-	rocksdb_options_t *options;
-	rocksdb_block_based_table_options_t *table;
-	rocksdb_cache_t *cache;
-	rocksdb_readoptions_t *read;
-	rocksdb_writeoptions_t *write, *write_sync;
-	rocksdb_column_family_handle_t **columns; /* the asked ones, in their order */
-	rocksdb_column_family_handle_t **handles; /* all that the database has */
-	size_t n_handles;
-	char *dir;
-};
 
 struct rocks_batch {
 	struct kv_batch batch;
@@ -50,11 +35,6 @@ struct rocks_iter {
 	struct buf bound; /* the first key behind the prefix; borrowed by `read` */
 };
 
-static struct rocks *rocks_of(struct kv *kv)
-{
-	return container_of(kv, struct rocks, kv);
-}
-
 static struct rocks_batch *batch_of(struct kv_batch *b)
 {
 	return container_of(b, struct rocks_batch, batch);
@@ -65,8 +45,7 @@ static struct rocks_iter *iter_of(const struct kv_iter *it)
 	return container_of((struct kv_iter *)it, struct rocks_iter, iter);
 }
 
-/* (K3) Takes the sentence. NULL: 0. `opening`: a missing file means that the folder is damaged. */
-static int rocks_error(char *sentence, const char *doing, bool opening)
+int rocks_error(char *sentence, const char *doing, bool opening)
 {
 	_cleanup_free_ char *s = sentence;
 	int r = -EIO;
@@ -92,8 +71,7 @@ static uint64_t room(const char *dir)
 	return statvfs(dir, &fs) < 0 ? UINT64_MAX : (uint64_t)fs.f_bavail * fs.f_frsize;
 }
 
-/* (K4) May so much be written? */
-static int ask_room(const char *dir, uint64_t bytes)
+int rocks_ask_room(const char *dir, uint64_t bytes)
 {
 	return room(dir) < bytes + ROOM_LEAST ? fail(-ENOSPC) : 0;
 }
@@ -219,7 +197,7 @@ static int rocks_write(struct kv *kv, struct kv_batch *batch, bool sync)
 	char *error = NULL;
 
 	if (room(k->dir) < ROOM_PLENTY) { /* (K4) */
-		int r = ask_room(k->dir, memory_bytes(k));
+		int r = rocks_ask_room(k->dir, memory_bytes(k));
 
 		if (r)
 			return r;
@@ -244,7 +222,7 @@ static int prefix_bound(struct span prefix, struct buf *ret)
 	return 0;
 }
 
-static struct kv_iter *rocks_iter_new(struct kv *kv, unsigned column, struct span prefix)
+static struct kv_iter *rocks_iter_new(struct kv *kv, unsigned column, struct span prefix, bool once)
 {
 	struct rocks *k = rocks_of(kv);
 	struct rocks_iter *it = calloc(1, sizeof(*it));
@@ -257,6 +235,7 @@ static struct kv_iter *rocks_iter_new(struct kv *kv, unsigned column, struct spa
 		return NULL;
 	}
 	it->read = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_fill_cache(it->read, !once);
 	if (it->bound.len)
 		rocksdb_readoptions_set_iterate_upper_bound(
 			it->read, (const char *)it->bound.data, it->bound.len);
@@ -342,6 +321,11 @@ static const struct kv_ops rocks_ops = {
 	.iter_value = rocks_iter_value,
 	.iter_error = rocks_iter_error,
 	.disk_bytes = rocks_disk_bytes,
+	.run_new = rocks_run_new,
+	.run_put = rocks_run_put,
+	.run_end = rocks_run_end,
+	.run_free = rocks_run_free,
+	.ingest = rocks_ingest,
 };
 
 /* (K2) */
@@ -479,7 +463,7 @@ int kv_open(const char *dir, const char *const *columns, const struct kv_options
 
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
 		return fail(errno == ENOSPC ? -ENOSPC : -EIO);
-	r = ask_room(dir, log_bytes(dir));
+	r = rocks_ask_room(dir, log_bytes(dir));
 	if (r)
 		return r;
 	k = calloc(1, sizeof(*k));
@@ -498,6 +482,7 @@ int kv_open(const char *dir, const char *const *columns, const struct kv_options
 		r = open_families(k, dir, &names);
 	if (r < 0)
 		return r;
+	rocks_runs_remove(dir);
 	*ret = take_ptr(&kv);
 	return 0;
 }
@@ -507,6 +492,7 @@ int kv_destroy(const char *dir)
 	rocksdb_options_t *options = rocksdb_options_create();
 	char *error = NULL;
 
+	rocks_runs_remove(dir);
 	rocksdb_destroy_db(options, dir, &error);
 	rocksdb_options_destroy(options);
 	return rocks_error(error, "destroy", false);

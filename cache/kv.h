@@ -53,6 +53,8 @@ must_check int kv_walk(struct kv *kv, unsigned column, struct span prefix, struc
 /* An iterator, for merging (view.c). Bounded to the prefix. Sees the state at its creation. */
 struct kv_iter;
 struct kv_iter *kv_iter_new(struct kv *kv, unsigned column, struct span prefix);
+/* Over a whole column, by who passes once and leaves what others have in memory there. */
+struct kv_iter *kv_iter_new_once(struct kv *kv, unsigned column);
 struct kv_iter *kv_iter_free(struct kv_iter *it);
 DEFINE_CLEANUP(struct kv_iter *, kv_iter_free)
 void kv_iter_seek(struct kv_iter *it, struct span from); /* to the first key >= from */
@@ -61,5 +63,25 @@ bool kv_iter_valid(const struct kv_iter *it);
 struct span kv_iter_key(const struct kv_iter *it);   /* borrowed until the next move */
 struct span kv_iter_value(const struct kv_iter *it);
 must_check int kv_iter_error(const struct kv_iter *it);
+
+/*
+ * A sorted run: rows of one column on their way into an empty one, written beside the database.
+ * Many may grow at the same time, each on one thread.
+ */
+struct kv_run;
+/* 0, -ENOSPC, -EIO, -ENOMEM, as all that follow. */
+must_check int kv_run_new(struct kv *kv, unsigned column, struct kv_run **ret);
+/* A row behind the last one, else -EINVAL. */
+must_check int kv_run_put(struct kv_run *r, struct span key, struct span value);
+/* No more rows. A run has at least one. */
+must_check int kv_run_end(struct kv_run *r);
+/* Forgets the rows, unless they were taken in. */
+struct kv_run *kv_run_free(struct kv_run *r);
+DEFINE_CLEANUP(struct kv_run *, kv_run_free)
+/*
+ * Takes in runs that have ended, of any columns; those of one column don't overlap. Not atomic: who
+ * finds it half done after a crash begins with an empty database.
+ */
+must_check int kv_ingest(struct kv *kv, struct kv_run *const *runs, size_t n);
 
 uint64_t kv_disk_bytes(struct kv *kv);

@@ -45,7 +45,7 @@ int kv_write(struct kv *kv, struct kv_batch *b, bool sync)
 	return kv->ops->write(kv, b, sync);
 }
 
-struct kv_iter *kv_iter_new(struct kv *kv, unsigned column, struct span prefix)
+static struct kv_iter *iter_new(struct kv *kv, unsigned column, struct span prefix, bool once)
 {
 	struct buf copy = BUF_INIT(prefix.len + 1);
 	struct kv_iter *it;
@@ -53,7 +53,7 @@ struct kv_iter *kv_iter_new(struct kv *kv, unsigned column, struct span prefix)
 	assert(column < kv->n_columns);
 	if (buf_add_span(&copy, prefix) < 0)
 		return NULL;
-	it = kv->ops->iter_new(kv, column, buf_span(&copy));
+	it = kv->ops->iter_new(kv, column, buf_span(&copy), once);
 	if (!it) {
 		buf_release(&copy);
 		return NULL;
@@ -61,6 +61,16 @@ struct kv_iter *kv_iter_new(struct kv *kv, unsigned column, struct span prefix)
 	it->ops = kv->ops;
 	it->prefix = copy;
 	return it;
+}
+
+struct kv_iter *kv_iter_new(struct kv *kv, unsigned column, struct span prefix)
+{
+	return iter_new(kv, column, prefix, false);
+}
+
+struct kv_iter *kv_iter_new_once(struct kv *kv, unsigned column)
+{
+	return iter_new(kv, column, SPAN_NULL, true);
 }
 
 struct kv_iter *kv_iter_free(struct kv_iter *it)
@@ -127,4 +137,62 @@ int kv_walk(struct kv *kv, unsigned column, struct span prefix, struct span from
 uint64_t kv_disk_bytes(struct kv *kv)
 {
 	return kv->ops->disk_bytes(kv);
+}
+
+#define KEY_MOST (64 * KiB)
+
+int kv_run_new(struct kv *kv, unsigned column, struct kv_run **ret)
+{
+	struct kv_run *run;
+	int r;
+
+	assert(column < kv->n_columns);
+	r = kv->ops->run_new(kv, column, &run);
+	if (r)
+		return r;
+	run->kv = kv;
+	run->column = column;
+	buf_init(&run->last, KEY_MOST);
+	*ret = run;
+	return 0;
+}
+
+int kv_run_put(struct kv_run *run, struct span key, struct span value)
+{
+	int r;
+
+	assert(!run->ended);
+	if (run->last.data && span_compare(key, buf_span(&run->last)) <= 0)
+		return fail(-EINVAL);
+	buf_clear(&run->last);
+	r = buf_reserve(&run->last, key.len + 1); /* so it has data from the first row on */
+	if (!r)
+		r = buf_add_span(&run->last, key);
+	return r ? r : run->kv->ops->run_put(run, key, value);
+}
+
+int kv_run_end(struct kv_run *run)
+{
+	int r;
+
+	assert(!run->ended && run->last.data);
+	r = run->kv->ops->run_end(run);
+	run->ended = !r;
+	return r;
+}
+
+struct kv_run *kv_run_free(struct kv_run *run)
+{
+	if (!run)
+		return NULL;
+	buf_release(&run->last);
+	run->kv->ops->run_free(run);
+	return NULL;
+}
+
+int kv_ingest(struct kv *kv, struct kv_run *const *runs, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		assert(runs[i]->kv == kv && runs[i]->ended);
+	return kv->ops->ingest(kv, runs, n);
 }

@@ -15,7 +15,7 @@ struct kv_ops {
 	int (*batch_delete)(struct kv_batch *b, unsigned column, struct span key);
 	int (*write)(struct kv *kv, struct kv_batch *b, bool sync);
 	/* prefix is the iterator's own copy and lives as long as the iterator. */
-	struct kv_iter *(*iter_new)(struct kv *kv, unsigned column, struct span prefix);
+	struct kv_iter *(*iter_new)(struct kv *kv, unsigned column, struct span prefix, bool once);
 	void (*iter_free)(struct kv_iter *it);
 	void (*iter_seek)(struct kv_iter *it, struct span from); /* from >= prefix */
 	void (*iter_next)(struct kv_iter *it);
@@ -24,6 +24,11 @@ struct kv_ops {
 	struct span (*iter_value)(const struct kv_iter *it);
 	int (*iter_error)(const struct kv_iter *it);
 	uint64_t (*disk_bytes)(struct kv *kv);
+	int (*run_new)(struct kv *kv, unsigned column, struct kv_run **ret);
+	int (*run_put)(struct kv_run *r, struct span key, struct span value);
+	int (*run_end)(struct kv_run *r);
+	void (*run_free)(struct kv_run *r);
+	int (*ingest)(struct kv *kv, struct kv_run *const *runs, size_t n);
 };
 
 struct kv {
@@ -36,4 +41,10 @@ struct kv_batch {
 struct kv_iter {
 	const struct kv_ops *ops;
 	struct buf prefix;
+};
+struct kv_run {
+	struct kv *kv;
+	unsigned column;
+	struct buf last; /* key */
+	bool ended;
 };

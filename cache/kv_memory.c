@@ -197,7 +197,8 @@ static int memory_write(struct kv *kv, struct kv_batch *batch, bool sync)
 	return 0;
 }
 
-static struct kv_iter *memory_iter_new(struct kv *kv, unsigned column, struct span prefix)
+static struct kv_iter *memory_iter_new(struct kv *kv, unsigned column, struct span prefix,
+				       bool once)
 {
 	struct memory_iter *it = calloc(1, sizeof(*it));
 
@@ -281,6 +282,57 @@ static int memory_iter_error(const struct kv_iter *iter)
 	return iter_of(iter)->error;
 }
 
+/* A run is a batch that waits. */
+struct memory_run {
+	struct kv_run run;
+	struct kv_batch *batch;
+};
+
+static int memory_run_new(struct kv *kv, unsigned column, struct kv_run **ret)
+{
+	struct memory_run *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return fail(-ENOMEM);
+	r->batch = kv_batch_new(kv);
+	if (!r->batch) {
+		free(r);
+		return fail(-ENOMEM);
+	}
+	*ret = &r->run;
+	return 0;
+}
+
+static struct kv_batch *run_batch(struct kv_run *run)
+{
+	return container_of(run, struct memory_run, run)->batch;
+}
+
+static int memory_run_put(struct kv_run *run, struct span key, struct span value)
+{
+	return kv_batch_put(run_batch(run), run->column, key, value);
+}
+
+static int memory_run_end(struct kv_run *run)
+{
+	return 0;
+}
+
+static void memory_run_free(struct kv_run *run)
+{
+	kv_batch_free(run_batch(run));
+	free(container_of(run, struct memory_run, run));
+}
+
+static int memory_ingest(struct kv *kv, struct kv_run *const *runs, size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n && !r; i++)
+		r = kv_write(kv, run_batch(runs[i]), true);
+	return r;
+}
+
 static uint64_t memory_disk_bytes(struct kv *kv)
 {
 	return 0;
@@ -303,6 +355,11 @@ static const struct kv_ops memory_ops = {
 	.iter_value = memory_iter_value,
 	.iter_error = memory_iter_error,
 	.disk_bytes = memory_disk_bytes,
+	.run_new = memory_run_new,
+	.run_put = memory_run_put,
+	.run_end = memory_run_end,
+	.run_free = memory_run_free,
+	.ingest = memory_ingest,
 };
 
 struct kv *kv_memory(unsigned n_columns)

@@ -37,7 +37,7 @@ NS_MAY_INCLUDE = re.compile(r"(base/|fs/ns/|cache/(view|kv)\.h$)")
 DOORS = [
     (r"fuse(_\w+)?\.h|fuse3?/", r"fs/fuse\w*\.[ch]"),
     (r"curl/", r"backends/http\.c"),
-    (r"rocksdb/", r"cache/kv\.c"),
+    (r"rocksdb/", r"cache/kv(_run|_rocks_i)?\.[ch]"),
     (r"openssl/", r"base/crypto\.c"),
     (r"sodium(/\w+)?\.h|sodium/", r"base/sodium\.c"),
     (r"expat(_\w+)?\.h", r"base/xml\.c"),

@@ -219,6 +219,82 @@ static void reopen(struct fixture *f)
 	assert_int_equal(kv_open(f->db, columns, NULL, &f->kv), 0);
 }
 
+static struct kv_run *run_of(struct kv *kv, unsigned column, char first, unsigned n)
+{
+	struct kv_run *run;
+	char key[16];
+
+	assert_int_equal(kv_run_new(kv, column, &run), 0);
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(key, sizeof(key), "%c%05u", first, i);
+		assert_int_equal(kv_run_put(run, span_str(key), span_str(key)), 0);
+	}
+	assert_int_equal(kv_run_end(run), 0);
+	return run;
+}
+
+static int count_row(struct span key, struct span value, void *arg)
+{
+	assert_true(span_equal(key, value));
+	++*(unsigned *)arg;
+	return 0;
+}
+
+/* Runs appear when they are taken in, of all columns, in any order, and behave like other rows. */
+static void takes_runs_in(void **state)
+{
+	struct fixture *f = *state;
+	struct kv_run *runs[3] = { run_of(f->kv, 0, 'm', 5000), run_of(f->kv, 1, 'a', 10),
+				   run_of(f->kv, 0, 'b', 2000) };
+	unsigned n = 0;
+
+	check(f->kv, 0, "b00000", NULL);
+	assert_int_equal(kv_ingest(f->kv, runs, 3), 0);
+	for (unsigned i = 0; i < 3; i++)
+		kv_run_free(runs[i]);
+	check(f->kv, 0, "b00000", "b00000");
+	check(f->kv, 0, "m04999", "m04999");
+	check(f->kv, 1, "a00009", "a00009");
+	check(f->kv, 1, "b00000", NULL);
+	put(f->kv, 0, "b00000", "b00000");
+	if (f->on_disk)
+		reopen(f);
+	assert_int_equal(kv_walk(f->kv, 0, SPAN_NULL, SPAN_NULL, count_row, &n), 0);
+	assert_int_equal(n, 7000);
+}
+
+static void runs_are_sorted(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_(kv_run_freep) struct kv_run *run = NULL;
+
+	assert_int_equal(kv_run_new(f->kv, 0, &run), 0);
+	assert_int_equal(kv_run_put(run, SPAN_NULL, SPAN_LITERAL("an empty key comes first")), 0);
+	assert_int_equal(kv_run_put(run, SPAN_NULL, SPAN_NULL), -EINVAL);
+	assert_int_equal(kv_run_put(run, SPAN_LITERAL("b"), SPAN_NULL), 0);
+	assert_int_equal(kv_run_put(run, SPAN_LITERAL("b"), SPAN_NULL), -EINVAL);
+	assert_int_equal(kv_run_put(run, SPAN_LITERAL("a"), SPAN_NULL), -EINVAL);
+	assert_int_equal(kv_run_put(run, SPAN_LITERAL("ba"), SPAN_NULL), 0);
+	assert_int_equal(kv_run_end(run), 0);
+	assert_int_equal(kv_ingest(f->kv, &run, 1), 0);
+	check(f->kv, 0, "", "an empty key comes first");
+	check(f->kv, 0, "ba", "");
+}
+
+static void runs_that_nobody_wants_leave_nothing(void **state)
+{
+	struct fixture *f = *state;
+	char path[TMPDIR_MAX + 32];
+
+	kv_run_free(run_of(f->kv, 0, 'x', 100));
+	snprintf(path, sizeof(path), "%s/runs/0-0", f->db);
+	assert_int_equal(access(path, F_OK), -1);
+	/* a crash would leave one */
+	assert_int_equal(close(open(path, O_CREAT | O_WRONLY, 0600)), 0);
+	reopen(f);
+	assert_int_equal(access(path, F_OK), -1);
+}
+
 static void survives_reopening(void **state)
 {
 	struct fixture *f = *state;
@@ -386,6 +462,9 @@ int main(int argc, char **argv)
 		ON_BOTH(prefixes_may_end_in_ff),
 		ON_BOTH(an_iterator_sees_its_birth),
 		ON_BOTH(many_deletions),
+		ON_BOTH(takes_runs_in),
+		ON_BOTH(runs_are_sorted),
+		ON_DISK(runs_that_nobody_wants_leave_nothing),
 		ON_DISK(survives_reopening),
 		ON_DISK(keeps_columns_that_nobody_asks_for),
 		ON_DISK(a_second_opener_is_refused),
