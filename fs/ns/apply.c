@@ -19,6 +19,8 @@ static apply_fn *apply_of(enum op_kind kind)
 		return apply_fence;
 	case OP_MORE_INODES:
 		return apply_more_inodes;
+	case OP_CHECKPOINT:
+		return apply_checkpoint;
 	case OP_CREATE:
 		return apply_create;
 	case OP_MKDIR:

@@ -104,3 +104,4 @@ int apply_mount(struct apply *a);
 int apply_unmount(struct apply *a);
 int apply_fence(struct apply *a);
 int apply_more_inodes(struct apply *a);
+int apply_checkpoint(struct apply *a);

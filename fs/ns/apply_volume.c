@@ -150,3 +150,21 @@ int apply_fence(struct apply *a)
 		return EINVAL;
 	return mount_end(a, a->op->value.data, MOUNT_FENCED, &a->value);
 }
+
+/* The state keeps the newest one; which others are there still is nothing of its business. */
+int apply_checkpoint(struct apply *a)
+{
+	struct checkpoint_row row, last;
+	int r = checkpoint_row_decode(a->op->value, &row);
+
+	if (r)
+		return r == -EBADMSG ? EINVAL : r;
+	if (row.slot >= a->ctx->slot)
+		return EINVAL;
+	r = checkpoint_load(a->view, &last);
+	if (r < 0)
+		return r;
+	if (r == 0 && last.slot >= row.slot)
+		return ESTALE;
+	return view_put(a->view, COL_VOLUME, CHECKPOINT_KEY, a->op->value);
+}

@@ -43,6 +43,8 @@ must_check int ns_listxattr(struct view *v, uint64_t ino, ns_xattr_fn *fn, void 
 /* The row borrows from *ret_bytes, as below. */
 must_check int ns_volume(struct view *v, struct volume_row *ret, struct buf *ret_bytes);
 must_check int ns_totals(struct view *v, struct totals_row *ret);
+/* NS_MISSING: none was announced yet. */
+must_check int ns_checkpoint(struct view *v, struct checkpoint_row *ret);
 must_check int ns_mount(struct view *v, const uint8_t incarnation[INCARNATION_SIZE],
 			struct mount_row *ret, struct buf *ret_bytes);
 /*

@@ -18,6 +18,11 @@ int ns_totals(struct view *v, struct totals_row *ret)
 	return answer(totals_load(v, ret));
 }
 
+int ns_checkpoint(struct view *v, struct checkpoint_row *ret)
+{
+	return answer(checkpoint_load(v, ret));
+}
+
 int ns_mount(struct view *v, const uint8_t incarnation[INCARNATION_SIZE], struct mount_row *ret,
 	     struct buf *ret_bytes)
 {

@@ -24,6 +24,8 @@ enum op_kind {
 	/* value = incarnation; result value = the last of its operations evaluated */
 	OP_FENCE = 4,
 	OP_MORE_INODES = 5, /* result value = another block number */
+	/* value = struct checkpoint_row; -ESTALE: a newer one was announced before */
+	OP_CHECKPOINT = 6,
 
 	/* Names. */
 	OP_CREATE = 10,  /* parent, name, ino, mode, rdev: regular file, fifo, socket, device */

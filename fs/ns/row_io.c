@@ -139,6 +139,14 @@ int totals_store(struct view *v, const struct totals_row *row)
 	return r ? r : view_put(v, COL_VOLUME, TOTALS_KEY, buf_span(&bytes));
 }
 
+int checkpoint_load(struct view *v, struct checkpoint_row *ret)
+{
+	_cleanup_buf_ struct buf bytes = BUF_INIT(ROW_MAX);
+	const int r = view_get(v, COL_VOLUME, CHECKPOINT_KEY, &bytes);
+
+	return r ? r : checkpoint_row_decode(buf_span(&bytes), ret);
+}
+
 static int first_key(struct span key, struct span value, void *arg)
 {
 	const int r = buf_add_span(arg, key);

@@ -457,6 +457,33 @@ int totals_row_decode(struct span s, struct totals_row *ret)
 	return 0;
 }
 
+int checkpoint_row_encode(const struct checkpoint_row *r, struct buf *ret)
+{
+	struct writer w = WRITER(ret);
+	const size_t begin = ret->len;
+
+	write_varint(&w, r->slot);
+	write_varint(&w, r->mount);
+	write_raw(&w, span_of(r->manifest, sizeof(r->manifest)));
+	return finish(&w, begin);
+}
+
+int checkpoint_row_decode(struct span s, struct checkpoint_row *ret)
+{
+	struct reader rd = READER(s);
+	struct checkpoint_row r = {};
+	int error;
+
+	r.slot = read_varint(&rd);
+	r.mount = read_varint32(&rd);
+	read_copy(&rd, r.manifest, sizeof(r.manifest));
+	error = read_end(&rd);
+	if (error)
+		return error;
+	*ret = r;
+	return 0;
+}
+
 static void put_be64(uint64_t v, uint8_t ret[8])
 {
 	for (int i = 0; i < 8; i++)

@@ -22,7 +22,7 @@ enum column {
 	COL_ATTACH,     /* be64 inode -> opaque */
 	COL_POLICY,     /* be32 number -> opaque */
 	COL_PROJECT,    /* be32 number -> opaque */
-	COL_VOLUME,     /* "" -> struct volume_row; "t" -> struct totals_row */
+	COL_VOLUME,     /* "" -> volume_row; "t" -> totals_row; "c" -> checkpoint_row */
 	/* chunk id, u8 store -> nothing: a copy that is wanted and nobody is making */
 	COL_DEFICIT,
 	COL_RESULT,     /* incarnation, u8 operation mod MOUNT_RESULTS -> struct result_row */
@@ -158,8 +158,20 @@ struct totals_row {
 };
 must_check int totals_row_encode(const struct totals_row *r, struct buf *ret);
 must_check int totals_row_decode(struct span s, struct totals_row *ret);
+
+/* The newest checkpoint that was announced; also the value of OP_CHECKPOINT. */
+#define MANIFEST_HASH_SIZE 32
+struct checkpoint_row {
+	uint64_t slot;  /* of its state */
+	uint32_t mount; /* number of its writer */
+	uint8_t manifest[MANIFEST_HASH_SIZE];
+};
+must_check int checkpoint_row_encode(const struct checkpoint_row *r, struct buf *ret);
+must_check int checkpoint_row_decode(struct span s, struct checkpoint_row *ret);
+
 #define VOLUME_KEY SPAN_NULL
 #define TOTALS_KEY SPAN_LITERAL("t")
+#define CHECKPOINT_KEY SPAN_LITERAL("c")
 
 /* A number that a field of 32 bits holds. */
 uint32_t read_varint32(struct reader *rd);

@@ -8,6 +8,7 @@
 
 #include "cache/kv_i.h"
 #include "tests/lib/ns_file.h"
+#include "tests/lib/ns_samples.h"
 
 static struct rig rig;
 #define R (&rig)
@@ -26,9 +27,10 @@ static int failing_get(struct kv *kv, unsigned column, struct span key, struct b
 	return fails_now() ? -EIO : real->get(kv, column, key, ret);
 }
 
-static struct kv_iter *failing_iter_new(struct kv *kv, unsigned column, struct span prefix)
+static struct kv_iter *failing_iter_new(struct kv *kv, unsigned column, struct span prefix,
+					bool once)
 {
-	return fails_now() ? NULL : real->iter_new(kv, column, prefix);
+	return fails_now() ? NULL : real->iter_new(kv, column, prefix, once);
 }
 
 /* /f with a chunk, inline bytes and an attribute; /g; /d/e; an orphan. All in the base. */
@@ -175,6 +177,7 @@ static void test_mounts(void **state)
 	static const uint8_t other[INCARNATION_SIZE] = "another mount.";
 
 	check_op((struct op){ .kind = OP_MORE_INODES });
+	check_op((struct op){ .kind = OP_CHECKPOINT, .value = SPAN_LITERAL(SAMPLE_CHECKPOINT) });
 	check_op((struct op){ .kind = OP_UNMOUNT });
 	check_op((struct op){ .kind = OP_FENCE, .value = span_of(other, sizeof(other)) });
 }

@@ -256,6 +256,38 @@ static void test_fence_before_mount(void **state)
 	assert_int_equal(mount_other(1), APPLY_IGNORED);
 }
 
+static int announce(uint64_t slot, uint8_t manifest)
+{
+	_cleanup_buf_ struct buf value = BUF_INIT(ROW_MAX);
+	struct checkpoint_row row = { .slot = slot, .mount = 1 };
+
+	memset(row.manifest, manifest, sizeof(row.manifest));
+	assert_int_equal(checkpoint_row_encode(&row, &value), 0);
+	return rig_apply(R, (struct op){ .kind = OP_CHECKPOINT, .value = buf_span(&value) });
+}
+
+/* Of a slot before its own, and none goes back. */
+static void test_checkpoint(void **state)
+{
+	struct checkpoint_row row;
+
+	rig.slot = 100;
+	assert_int_equal(ns_checkpoint(rig.view, &row), NS_MISSING);
+	assert_int_equal(announce(rig.slot, 1), -EINVAL);
+	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_CHECKPOINT,
+						   .value = SPAN_LITERAL("short") }),
+			 -EINVAL);
+	assert_int_equal(ns_checkpoint(rig.view, &row), NS_MISSING);
+	assert_int_equal(announce(50, 1), 0);
+	assert_int_equal(announce(50, 2), -ESTALE);
+	assert_int_equal(announce(49, 2), -ESTALE);
+	assert_int_equal(announce(99, 3), 0);
+	assert_int_equal(ns_checkpoint(rig.view, &row), 0);
+	assert_int_equal(row.slot, 99);
+	assert_int_equal(row.mount, 1);
+	assert_int_equal(row.manifest[31], 3);
+}
+
 static void test_format_once(void **state)
 {
 	_cleanup_buf_ struct buf value = BUF_INIT(ROW_MAX);
@@ -361,6 +393,7 @@ int main(void)
 		TEST(test_unmount),
 		TEST(test_fence),
 		TEST(test_fence_before_mount),
+		TEST(test_checkpoint),
 		TEST(test_format_once),
 		TEST(test_early),
 		TEST(test_state_hash),
