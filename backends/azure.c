@@ -341,6 +341,8 @@ static int azure_judge(struct exchange *x)
 	if (status >= 200 && status <= 206)
 		return succeeded(x);
 	read_fault(x);
+	if (x->waits)
+		return azure_copy_unseen(x);
 	if (strcmp(code, "ServerBusy") == 0) /* says itself that nothing was done */
 		return exchange_throttled(x);
 	if (strcmp(code, "Md5Mismatch") == 0 || strcmp(code, "Crc64Mismatch") == 0)

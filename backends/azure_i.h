@@ -37,5 +37,7 @@ extern const struct upload_limits azure_upload_limits;
 void azure_sign_source(struct exchange *x, const char *sas);
 /* Asks what there is at a copy's end: how far it is, or what is in its way. */
 int azure_copy_look(struct exchange *x);
+/* That question was refused: a call's result or AGAIN_*. */
+int azure_copy_unseen(struct exchange *x);
 /* How far it is: a call's result or AGAIN_WAIT. */
 int azure_copied(struct exchange *x);

@@ -176,6 +176,16 @@ int azure_copy_look(struct exchange *x)
 	return 0;
 }
 
+int azure_copy_unseen(struct exchange *x)
+{
+	if (x->req->status == 429 || x->req->status >= 500)
+		return AGAIN_WAIT;
+	if (x->req->status == 401 && x->value)
+		return AGAIN_RENEW;
+	exchange_explain(x, "a copy is under way, and how far it is cannot be seen");
+	return STORE_UNKNOWN;
+}
+
 /* (L3) */
 int azure_copied(struct exchange *x)
 {

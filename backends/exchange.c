@@ -111,6 +111,10 @@ static void finish(struct exchange *x, int result)
 		result = STORE_UNKNOWN;
 	}
 	c->date_s = request_header_date(x->req, "date");
+	if (x->waits && c->executed_not) { /* (X4) */
+		c->executed_not = false;
+		result = STORE_UNKNOWN;
+	}
 	if (result != 0)
 		c->retry_after_ms = request_retry_after_ms(x->req);
 	if (result != 0)
@@ -339,8 +343,9 @@ static void again(struct exchange *x, int why)
 		creds_refused(x->web->creds, x->value);
 	if (why == AGAIN_CLOCK)
 		error = set_clock(x);
-	if (why == AGAIN_LOOK || why == AGAIN_WAIT)
+	if (why == AGAIN_LOOK || (why == AGAIN_WAIT && !x->waits))
 		error = x->web->dialect->look(x);
+	x->waits |= why == AGAIN_WAIT;
 	if (error < 0) {
 		finish(x, error);
 		return;

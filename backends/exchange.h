@@ -8,6 +8,8 @@
  * (X1) An exchange ends its call exactly once, and touches neither store nor call afterwards.
  * (X2) It lives as long as its call, since a cancel may come late.
  * (X3) A write is sent again only after an answer that refused it before execution.
+ * (X4) Once a server has said that it is at work (AGAIN_WAIT), nothing that happens to our
+ * questions proves that nothing was executed.
  */
 #include "backends/faults.h"
 #include "backends/listing.h"
@@ -60,6 +62,7 @@ struct exchange {
 	struct fault fault;		  /* of the newest answer */
 	bool begun; /* AGAIN_WAIT: the change was accepted, whatever becomes of the questions */
 	bool renewed, clock_set, moved, looked;
+	bool waits;	  /* (X4): this request asks how far the work is */
 	struct event nap; /* AGAIN_WAIT; a cancel ends it */
 };
 

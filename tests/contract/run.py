@@ -98,7 +98,7 @@ def standin(dialect, tls=False, clock=False):
         more = ""
         if tls:
             ca, cert, key = certificates(folder)
-            options += ["--cert", cert, "--key", key]
+            options += ["--cert", cert, "--key", key, "--copy-steps", "2"]
             more = f"&ca_file={ca}"
         if clock:
             options += ["--now", AHEAD]
