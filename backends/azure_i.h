@@ -26,6 +26,9 @@ void azure_add_crc64(struct pairs *headers, struct blob *body);
 /* Notes the condition and adds its header. */
 void azure_condition(struct exchange *x, enum put_cond cond, const char *if_match);
 
+/* azure_judge.c */
+int azure_judge(struct exchange *x);
+
 /* azure_upload.c */
 void azure_copy(struct store *s, const struct copy_req *r, struct store_call *c);
 void azure_upload_begin(struct store *s, const struct upload_req *r, struct store_call *c);

@@ -23,7 +23,7 @@ struct dir_op {
 	char from[STORE_NAME_MAX + 1];
 	char from_version[STORE_VERSION_MAX];
 	struct object_meta meta;     /* put, copy: to be written. get, head: the answer */
-	bool keep_meta;		     /* copy: that of the source */
+	bool keep_meta;              /* copy: that of the source */
 	struct store_upload *upload; /* of the call */
 	unsigned index;
 	/* the answer */

@@ -19,7 +19,7 @@ struct drill {
 	struct object_meta meta;
 	struct event stop;
 	struct blob *body; /* or NULL */
-	char *copies;	   /* what the request's spans and strings point to */
+	char *copies;      /* what the request's spans and strings point to */
 };
 
 struct drill *drill_free(struct drill *d)

@@ -106,15 +106,11 @@ static void finish(struct exchange *x, int result)
 {
 	struct store_call *c = x->call;
 
-	if (x->begun && (result > 0 || c->executed_not)) { /* said of a question, not of the work */
+	if (x->begun && (result > 0 || result == -ENOMEM || c->executed_not)) { /* (X4) */
 		c->executed_not = false;
 		result = STORE_UNKNOWN;
 	}
 	c->date_s = request_header_date(x->req, "date");
-	if (x->waits && c->executed_not) { /* (X4) */
-		c->executed_not = false;
-		result = STORE_UNKNOWN;
-	}
 	if (result != 0)
 		c->retry_after_ms = request_retry_after_ms(x->req);
 	if (result != 0)
@@ -343,9 +339,9 @@ static void again(struct exchange *x, int why)
 		creds_refused(x->web->creds, x->value);
 	if (why == AGAIN_CLOCK)
 		error = set_clock(x);
-	if (why == AGAIN_LOOK || (why == AGAIN_WAIT && !x->waits))
+	if (why == AGAIN_LOOK || (why == AGAIN_WAIT && !x->begun))
 		error = x->web->dialect->look(x);
-	x->waits |= why == AGAIN_WAIT;
+	x->begun |= why == AGAIN_WAIT;
 	if (error < 0) {
 		finish(x, error);
 		return;
@@ -353,12 +349,10 @@ static void again(struct exchange *x, int why)
 	log_debug("exchange", "trying again", "store=%s because=%s", x->web->store.name,
 		  x->fault.code[0] ? x->fault.code : "?");
 	request_rewind(x->req);
-	if (why == AGAIN_WAIT) {
-		x->begun = true;
+	if (why == AGAIN_WAIT)
 		try_later(x);
-	} else {
+	else
 		try(x);
-	}
 }
 
 static void on_done(struct request *r)

@@ -3,7 +3,7 @@
 /*
  * One operation of a cloud store over HTTP: take credentials, sign, send, judge; and once
  * more where the answer proves that nothing was executed and says what to do instead. What
- * the three dialects share; a fourth fills in `struct dialect` and five request builders.
+ * the three dialects share; a fourth fills in `struct dialect` and builders of its requests.
  *
  * (X1) An exchange ends its call exactly once, and touches neither store nor call afterwards.
  * (X2) It lives as long as its call, since a cancel may come late.
@@ -20,7 +20,7 @@ struct exchange;
 /* What a dialect's judge may answer besides a call's result. Each is granted once. */
 enum exchange_again {
 	AGAIN_RENEW = 100, /* other credentials */
-	AGAIN_CLOCK,	   /* the store's clock */
+	AGAIN_CLOCK,       /* the store's clock */
 	AGAIN_ELSEWHERE,   /* another address or region, which the dialect has taken note of */
 	/* the answer leaves a doubt: the dialect's look() makes the question that settles it */
 	AGAIN_LOOK,
@@ -51,18 +51,17 @@ struct exchange {
 	struct request *req;
 	struct creds_wait wait;
 	struct creds_value *value; /* of this try, or NULL */
-	bool writes;		   /* publishes or removes (S4 of store.h) */
-	bool conditional;	   /* if_match */
-	bool source_match;	   /* copy: from_match */
+	bool writes;               /* publishes or removes (S4 of store.h) */
+	bool conditional;          /* if_match */
+	bool source_match;         /* copy: from_match */
 	enum put_cond cond;
-	uint64_t offset, length;	  /* get */
+	uint64_t offset, length;          /* get */
 	char if_match[STORE_VERSION_MAX]; /* get; "" : none */
-	struct listing_state page;	  /* list */
-	char *body_hash;		  /* S3 on plain HTTP: computed once */
-	struct fault fault;		  /* of the newest answer */
-	bool begun; /* AGAIN_WAIT: the change was accepted, whatever becomes of the questions */
+	struct listing_state page;        /* list */
+	char *body_hash;                  /* S3 on plain HTTP: computed once */
+	struct fault fault;               /* of the newest answer */
 	bool renewed, clock_set, moved, looked;
-	bool waits;	  /* (X4): this request asks how far the work is */
+	bool begun;       /* (X4): the server is at work, and we ask how far it is */
 	struct event nap; /* AGAIN_WAIT; a cancel ends it */
 };
 

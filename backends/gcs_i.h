@@ -21,6 +21,10 @@ must_check int gcs_description(const char *name, const struct object_meta *m, co
 			       struct buf *ret);
 must_check int gcs_crc32c_text(uint32_t crc, struct buf *ret);
 
+/* gcs_judge.c */
+int gcs_judge(struct exchange *x);
+int gcs_look(struct exchange *x);
+
 /* gcs_upload.c */
 void gcs_copy(struct store *s, const struct copy_req *r, struct store_call *c);
 void gcs_upload_begin(struct store *s, const struct upload_req *r, struct store_call *c);

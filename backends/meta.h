@@ -28,9 +28,9 @@
 enum meta_has { META_MTIME = 1 << 0, META_MODE = 1 << 1, META_OWNER = 1 << 2 };
 
 struct object_meta {
-	unsigned has;	  /* of enum meta_has: which of the next three lines are known */
+	unsigned has;     /* of enum meta_has: which of the next three lines are known */
 	int64_t mtime_ns; /* since 1970 */
-	uint32_t mode;	  /* permissions: 07777 */
+	uint32_t mode;    /* permissions: 07777 */
 	uint32_t uid, gid;
 	/* The target; "": no link. The target as contents as well lets s3fs see the link. */
 	char symlink[META_SYMLINK_MAX];

@@ -18,7 +18,7 @@ const char *http_method_name(enum http_method m);
 
 enum request_end {
 	REQUEST_ANSWERED,  /* status, headers and the whole body are here */
-	REQUEST_FAILED,	   /* no connection, a cut one, a body shorter than promised */
+	REQUEST_FAILED,    /* no connection, a cut one, a body shorter than promised */
 	REQUEST_TIMED_OUT, /* the deadline */
 	REQUEST_CANCELLED,
 	REQUEST_TOO_BIG,   /* more came than the sink may hold */
@@ -42,7 +42,7 @@ struct request {
 	struct buf tail;
 	bool sends_body; /* even an empty one: PUT and POST */
 	bool repeatable; /* (Q2) reads */
-	bool no_proxy;	 /* metadata services */
+	bool no_proxy;   /* metadata services */
 	uint64_t deadline_ns;
 	unsigned connect_timeout_ms; /* 0: 3000 */
 	/* a kept connection older than this is not used again; 0: 60 */

@@ -375,7 +375,7 @@ int s3_open(const struct store_config *cfg, const struct uri *u, struct store **
 	    size_t err_size)
 {
 	static const char *const known[] = { "endpoint", "region",    "path_style",
-					     "ca_file",	 "anonymous", NULL };
+					     "ca_file",  "anonymous", NULL };
 	struct s3 *s;
 	int error = uri_check_params(u, known, cfg->url, err, err_size);
 

@@ -7,7 +7,7 @@
 struct s3 {
 	struct web web;
 	bool path_style, amazon; /* amazon: the address follows from the region */
-	char region[48];	 /* under web.store.sync.lock */
+	char region[48];         /* under web.store.sync.lock */
 };
 
 static inline struct s3 *s3_of(struct web *w)

@@ -211,7 +211,7 @@ static void finished(struct call *call)
 
 static uint64_t bytes_of(const struct store_request *r)
 {
-	struct blob *body = r->op == STORE_PUT		 ? r->put.body
+	struct blob *body = r->op == STORE_PUT           ? r->put.body
 			    : r->op == STORE_UPLOAD_PART ? r->part.body
 							 : NULL;
 

@@ -23,9 +23,9 @@
 
 enum store_cond {
 	STORE_MISSING = 1, /* get, head: no such object */
-	/* put if_absent: there is one already (perhaps one's own earlier attempt) */
+	/* PUT_IF_ABSENT: there is one already (perhaps one's own earlier attempt) */
 	STORE_EXISTS,
-	STORE_CHANGED, /* if_match: another version, or none */
+	STORE_CHANGED, /* if_match, from_match: another version, or none */
 	STORE_RANGE,   /* get: the range begins at or after the end */
 	/* put, remove, copy, upload_finish: perhaps done, perhaps not (S4) */
 	STORE_UNKNOWN,
@@ -53,7 +53,7 @@ struct get_req {
 	struct span name;
 	uint64_t offset;
 	uint64_t length;      /* 0: to the end of the object */
-	size_t limit;	      /* the most bytes that may come; more is -EIO */
+	size_t limit;         /* the most bytes that may come; more is -EIO */
 	const char *if_match; /* a version, or NULL */
 	/* of replicas_get alone: by the store's number; wins over if_match */
 	const struct get_match *if_match_at;
@@ -75,8 +75,8 @@ struct list_req {
 	struct span prefix;
 	struct span after; /* names after this one only; empty: from the start */
 	const char *token; /* of the page before, or NULL; wins over after */
-	char delimiter;	   /* '/' or 0 */
-	unsigned max;	   /* 0: the provider's page size */
+	char delimiter;    /* '/' or 0 */
+	unsigned max;      /* 0: the provider's page size */
 	uint64_t deadline_ns;
 };
 struct remove_req {
@@ -87,13 +87,13 @@ struct remove_req {
 
 /*
  * Inside the store, without moving a byte. STORE_MISSING and STORE_CHANGED speak of `from`; with
- * PUT_IF_MATCH, STORE_CHANGED may mean either.
+ * PUT_IF_MATCH, STORE_CHANGED may mean either. Some S3 servers ignore the condition of `to`.
  */
 struct copy_req {
 	struct span from;
 	const char *from_match; /* the version to copy, or NULL: whatever is there */
-	struct span to;		/* another name */
-	enum put_cond cond;	/* of `to` */
+	struct span to;         /* another name */
+	enum put_cond cond;     /* of `to` */
 	const char *if_match;
 	const struct object_meta *meta; /* instead of that of `from`; NULL: as it is there */
 	uint64_t deadline_ns;
@@ -135,11 +135,11 @@ struct store_call {
 	struct store *store;
 	enum store_op op;
 	/* The answer; valid when the call has finished. */
-	struct buf body;		 /* get */
-	uint64_t size;			 /* get, head: of the whole object, bytes */
+	struct buf body;                 /* get */
+	uint64_t size;                   /* get, head: of the whole object, bytes */
 	char version[STORE_VERSION_MAX]; /* get, head, put, copy, upload_finish */
-	uint64_t modified_s;		 /* get, head; 0: not told */
-	bool is_folder;			 /* head: as of struct list_entry */
+	uint64_t modified_s;             /* get, head; 0: not told */
+	bool is_folder;                  /* head: as of struct list_entry */
 	/* head; get, but at GCS. From objects of others as far as there is any. */
 	struct object_meta meta;
 	struct store_upload *upload; /* upload_*: the call's reference */
@@ -150,8 +150,8 @@ struct store_call {
 	uint64_t date_s;
 	struct list_entry *entries; /* list, in the order of names */
 	size_t n_entries;
-	char *next_token;	 /* list: more pages, or NULL at the end */
-	bool executed_not;	 /* a failure that proves that nothing was executed */
+	char *next_token;        /* list: more pages, or NULL at the end */
+	bool executed_not;       /* a failure that proves that nothing was executed */
 	uint64_t retry_after_ms; /* as the server asked; 0: did not */
 	/* for people: "403 AccessDenied: no s3:PutObject"; no secrets */
 	char detail[256];

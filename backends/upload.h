@@ -25,7 +25,7 @@
 /* What a store wants of parts. All but the last have the same size. */
 struct upload_limits {
 	uint64_t part_min, part_max; /* bytes; the last may be smaller */
-	uint64_t part_unit;	     /* they are multiples of this; the last need not be */
+	uint64_t part_unit;          /* they are multiples of this; the last need not be */
 	uint64_t object_max;
 	unsigned parts_max;
 	/* How many may be under way together. 1: also in the order of their indices. */
@@ -43,13 +43,13 @@ uint64_t store_upload_part_size(const struct store *s, uint64_t size, uint64_t w
 struct upload_req {
 	struct span name;
 	const struct object_meta *meta; /* or NULL: none */
-	enum put_cond cond;		/* (U3) */
+	enum put_cond cond;             /* (U3) */
 	const char *if_match;
 	uint64_t part_size; /* of store_upload_part_size() */
 	uint64_t deadline_ns;
 };
 struct upload_part_req {
-	unsigned index;	   /* 0.. */
+	unsigned index;    /* 0.. */
 	struct blob *body; /* shares; part_size bytes, the last 1 to part_size */
 	/* Instead of a body, a range of another object of the same store; see
 	 * store_upload_copy_part */

@@ -4,6 +4,7 @@
 import base64
 import datetime
 import hashlib
+import time
 import unittest
 import urllib.parse
 import xml.etree.ElementTree as xml
@@ -240,7 +241,11 @@ class Blobs(Base):
         source = f"http://127.0.0.1:{self.server.port}/mangrovetest/box/from"
         answer = self.azure("PUT", "/box/to", {"x-ms-copy-source": source})
         self.assertEqual((answer.status, answer.headers["x-ms-copy-status"]), (202, "success"))
-        self.assertEqual(self.get("to").body, b"data")
+        got = self.get("to")
+        self.assertEqual((got.body, got.headers["x-ms-meta-b"]), (b"data", "2"))
+        self.azure("PUT", "/box/other", {"x-ms-copy-source": source, "x-ms-meta-c": "3"})
+        got = self.get("other")
+        self.assertEqual((got.headers["x-ms-meta-c"], "x-ms-meta-b" in got.headers), ("3", False))
 
     def test_refusals(self):
         self.expect(self.azure("PUT", "/box/x", {}, b"x"), 400, "MissingRequiredHeader")
@@ -306,6 +311,21 @@ class Blocks(Base):
                     "InvalidQueryParameterValue")
         self.expect(self.azure("PUT", "/box/odd?comp=blocklist", {}, b"<Block"), 400,
                     "InvalidXmlDocument")
+
+
+class Steps(Base):
+    options = ["--copy-steps", "3"]
+
+    def test_copy_that_takes_its_time(self):
+        self.put("from", b"data")
+        source = f"http://127.0.0.1:{self.server.port}/mangrovetest/box/from"
+        answer = self.azure("PUT", "/box/to", {"x-ms-copy-source": source})
+        self.assertEqual((answer.status, answer.headers["x-ms-copy-status"]), (202, "pending"))
+        end = time.monotonic() + standin.LIMIT_S
+        while self.azure("HEAD", "/box/to").headers["x-ms-copy-status"] == "pending":
+            self.assertLess(time.monotonic(), end)
+            time.sleep(0.05)
+        self.assertEqual(self.get("to").headers["x-ms-copy-status"], "success")
 
 
 class Listing(Base):

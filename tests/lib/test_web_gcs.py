@@ -158,6 +158,10 @@ class Objects(Base):
         self.expect(self.send("POST", target + "?ifGenerationMatch=0"), 412, "conditionNotMet")
         self.expect(self.send("POST", target + "?ifSourceGenerationMatch=1"), 412,
                     "conditionNotMet")
+        self.assertEqual(self.send("GET", f"{OBJECTS}/to%2Fx").json["metadata"], {"b": "2", "c": "3"})
+        self.send("POST", target, {}, b'{"metadata":{"d":"4"}}')
+        self.assertEqual(self.send("GET", f"{OBJECTS}/to%2Fx").json["metadata"], {"d": "4"})
+        self.expect(self.send("POST", target, {}, b'{"surprise":1}'), 400, "invalid")
 
     def test_fields(self):
         self.put("fields", metadata={"k": "v"})
@@ -295,6 +299,20 @@ class SmallAndEmptyPages(Listing):
 
     def test_empty(self):
         self.assertEqual(self.walk()[2], [0, 3, 0, 3, 0, 2])
+
+
+class Steps(Base):
+    options = ["--copy-steps", "2"]
+
+    def test_rewrite_in_steps(self):
+        self.put("from", b"data")
+        target, answers = f"{OBJECTS}/from/rewriteTo/b/bucket/o/to", []
+        for token in ("", "&rewriteToken=1", "&rewriteToken=2"):
+            self.assertEqual(self.media("to").status, 404)
+            answers.append(self.send("POST", f"{target}?ifGenerationMatch=0{token}").json)
+        self.assertEqual([a["done"] for a in answers], [False, False, True])
+        self.assertEqual([a.get("rewriteToken") for a in answers], ["1", "2", None])
+        self.assertEqual(self.media("to").body, b"data")
 
 
 class NameRate(Base):

@@ -413,6 +413,70 @@ class Multipart(Base):
         # The upload is still there.
         self.assertEqual(self.complete("taken", upload, parts).status, 200)
 
+    def summed(self, key, *bodies):
+        """An upload with CRC-32C: its id, and (number, ETag, sum) of each part."""
+        answer = self.s3("POST", f"/bucket/{key}?uploads", {"x-amz-checksum-algorithm": "CRC32C"})
+        upload, parts = xml.fromstring(answer.body).findtext("UploadId"), []
+        for number, (body, crc) in enumerate(bodies, 1):
+            answer = self.s3("PUT", f"/bucket/{key}?partNumber={number}&uploadId={upload}",
+                             {"x-amz-checksum-crc32c": crc}, body)
+            self.assertEqual(answer.headers["x-amz-checksum-crc32c"], crc)
+            parts.append((number, answer.headers["etag"], crc))
+        return upload, parts
+
+    def complete_summed(self, key, upload, parts):
+        body = "".join(f"<Part><PartNumber>{n}</PartNumber><ETag>{e}</ETag>"
+                       f"<ChecksumCRC32C>{c}</ChecksumCRC32C></Part>" for n, e, c in parts)
+        return self.s3("POST", f"/bucket/{key}?uploadId={upload}", {},
+                       f"<CompleteMultipartUpload>{body}</CompleteMultipartUpload>".encode())
+
+    def test_composite_checksum(self):
+        upload, parts = self.summed("sum", (self.first, "WpuOeg=="), (self.second, "5yZkMA=="))
+        self.expect(self.s3("PUT", f"/bucket/sum?partNumber=1&uploadId={upload}", {}, b"x"), 400,
+                    "InvalidRequest")
+        self.expect(self.complete("sum", upload, [p[:2] for p in parts]), 400, "InvalidPart")
+        wrong = [parts[0], (*parts[1][:2], "WpuOeg==")]
+        self.expect(self.complete_summed("sum", upload, wrong), 400, "InvalidPart")
+        self.expect(self.complete_summed("sum", upload, parts[1:]), 400, "InvalidPart")
+        self.assertEqual(self.complete_summed("sum", upload, parts).status, 200)
+        got = self.s3("GET", "/bucket/sum", {"x-amz-checksum-mode": "ENABLED"})
+        self.assertEqual((got.headers["x-amz-checksum-crc32c"], got.headers["x-amz-checksum-type"]),
+                         ("p8qarg==-2", "COMPOSITE"))
+        plain = self.start("plain")
+        headers = {"x-amz-checksum-crc32c": "4waSgw=="}
+        self.expect(self.s3("PUT", f"/bucket/plain?partNumber=1&uploadId={plain}", headers,
+                            b"123456789"), 400, "InvalidRequest")
+
+    def test_copied_part(self):
+        etag = self.put("source", b"0123456789")
+        upload = self.start("copied")
+        target = f"/bucket/copied?partNumber=1&uploadId={upload}"
+        headers = {"x-amz-copy-source": "/bucket/source", "x-amz-copy-source-range": "bytes=2-11"}
+        self.expect(self.s3("PUT", target, headers), 400, "InvalidArgument")
+        headers["x-amz-copy-source-range"] = "bytes=2-4"
+        headers["x-amz-copy-source-if-match"] = '"0"'
+        self.expect(self.s3("PUT", target, headers), 412, "PreconditionFailed")
+        headers["x-amz-copy-source-if-match"] = etag
+        part = xml.fromstring(self.s3("PUT", target, headers).body).findtext("ETag")
+        self.assertEqual(self.complete("copied", upload, [(1, part)]).status, 200)
+        self.assertEqual(self.s3("GET", "/bucket/copied").body, b"234")
+
+    def listed(self, prefix=""):
+        answer = self.s3("GET", f"/bucket?uploads&prefix={prefix}")
+        return [(u.findtext("Key"), u.findtext("UploadId"))
+                for u in xml.fromstring(answer.body).findall("Upload")]
+
+    def test_uploads_are_listed_until_they_end(self):
+        one, two = self.start("left/one"), self.start("left/two")
+        self.assertCountEqual(self.listed("left/"), [("left/one", one), ("left/two", two)])
+        self.assertEqual(self.listed("left/two"), [("left/two", two)])
+        self.s3("DELETE", f"/bucket/left/one?uploadId={one}")
+        part = self.part("left/two", two, 1, b"x")
+        self.assertIn("left/two", self.server.control("GET", "uploads").json)
+        self.complete("left/two", two, [(1, part)])
+        self.assertEqual(self.listed("left/"), [])
+        self.assertNotIn("left/two", self.server.control("GET", "uploads").json)
+
     def test_too_small_and_aborted(self):
         upload = self.start("small")
         parts = [(n, self.part("small", upload, n, b"x")) for n in (1, 2)]
