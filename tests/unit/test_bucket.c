@@ -1,0 +1,670 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/bucket_rig.h"
+
+static int setup(void **state)
+{
+	*state = rig_new(1);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	rig_free(*state);
+	return 0;
+}
+
+static uint64_t root(struct rig *rig)
+{
+	return bucket_root(rig->bucket);
+}
+
+/* ---- listing and looking ---- */
+
+static void test_listing_tells_all(void **state)
+{
+	struct rig *rig = *state;
+	struct bucket_entry e;
+
+	rig_put(rig, "a", "12345");
+	rig_put(rig, "b/x", "1");
+	rig_put(rig, "b/y/z", "12");
+	rig_put(rig, "c", "");
+	assert_string_equal(rig_ls(rig, root(rig)), "a=5 b/ c=0 ");
+	assert_int_equal(rig->side[0].lists, 1);
+	assert_string_equal(rig_ls(rig, root(rig)), "a=5 b/ c=0 ");
+	assert_int_equal(rig_lookup(rig, root(rig), "a", &e), 0);
+	assert_int_equal(e.size, 5);
+	assert_string_equal(e.key, "a");
+	assert_true(e.version[0][0] && e.modified_s);
+	assert_string_equal(e.version[1], "");
+	assert_int_equal(e.parent, root(rig));
+	assert_int_equal(rig_lookup(rig, root(rig), "none", &e), BUCKET_MISSING);
+	assert_int_equal(rig_requests(rig), 1); /* (B1), (B2) */
+	assert_int_equal(rig_lookup(rig, root(rig), "b", &e), 0);
+	assert_true(e.is_dir);
+	assert_string_equal(e.key, "b/");
+	assert_string_equal(rig_ls(rig, e.ino), "x=1 y/ ");
+	assert_int_equal(rig->side[0].heads, 0);
+}
+
+static void test_empty_bucket(void **state)
+{
+	struct rig *rig = *state;
+
+	assert_string_equal(rig_ls(rig, root(rig)), "");
+	assert_string_equal(rig_ls(rig, root(rig)), "");
+	assert_int_equal(rig_requests(rig), 1);
+}
+
+static void test_no_wait(void **state)
+{
+	struct rig *rig = *state;
+	struct listed l = { .batch = 9 };
+	struct bucket_entry e;
+	bool end;
+
+	rig_put(rig, "a", "1");
+	assert_int_equal(bucket_readdir(rig->bucket, root(rig), 0, BUCKET_NO_WAIT, rig_entry, &l,
+					&end),
+			 BUCKET_WOULD_WAIT);
+	assert_int_equal(bucket_lookup(rig->bucket, root(rig), SPAN_LITERAL("a"), BUCKET_NO_WAIT,
+				       &e),
+			 BUCKET_WOULD_WAIT);
+	assert_int_equal(rig_requests(rig), 0);
+	rig_ls(rig, root(rig));
+	assert_int_equal(bucket_lookup(rig->bucket, root(rig), SPAN_LITERAL("a"), BUCKET_NO_WAIT,
+				       &e),
+			 0);
+	assert_int_equal(bucket_get(rig->bucket, e.ino, BUCKET_NO_WAIT, &e), 0);
+	assert_int_equal(bucket_readdir(rig->bucket, root(rig), 0, BUCKET_NO_WAIT, rig_entry, &l,
+					&end),
+			 0);
+	assert_true(end);
+	assert_int_equal(l.n, 1);
+	assert_int_equal(bucket_readdir(rig->bucket, e.ino, 0, BUCKET_NO_WAIT, rig_entry, &l, &end),
+			 -ENOTDIR);
+	assert_int_equal(bucket_get(rig->bucket, e.ino + 1, BUCKET_WAIT, &e), BUCKET_MISSING);
+	listed_release(&l);
+}
+
+/* (B1): HEAD and LIST once, whatever the answer. */
+static void test_lookup_in_what_is_not_listed(void **state)
+{
+	struct rig *rig = *state;
+	struct bucket_entry e, again;
+
+	rig_put(rig, "file", "123");
+	rig_put(rig, "dir/x", "1");
+	assert_int_equal(rig_lookup(rig, root(rig), "file", &e), 0);
+	assert_int_equal(e.size, 3);
+	assert_int_equal(rig->side[0].heads, 1);
+	assert_int_equal(rig->side[0].lists, 1);
+	assert_int_equal(rig_lookup(rig, root(rig), "dir", &e), 0);
+	assert_true(e.is_dir);
+	assert_int_equal(rig_lookup(rig, root(rig), "none", &e), BUCKET_MISSING);
+	assert_int_equal(rig->side[0].heads, 3);
+	/* all of it is remembered */
+	assert_int_equal(rig_lookup(rig, root(rig), "none", &e), BUCKET_MISSING);
+	assert_int_equal(rig_lookup(rig, root(rig), "file", &e), 0);
+	assert_int_equal(bucket_get(rig->bucket, e.ino, BUCKET_WAIT, &again), 0);
+	assert_int_equal(again.size, 3);
+	assert_int_equal(rig_requests(rig), 6);
+	/* and the numbers stay when it is listed */
+	rig_ls(rig, root(rig));
+	assert_int_equal(rig_lookup(rig, root(rig), "file", &again), 0);
+	assert_int_equal(again.ino, e.ino);
+}
+
+/* ---- time ---- */
+
+static void test_refresh_sees_changes(void **state)
+{
+	struct rig *rig = *state;
+	struct bucket_entry kept, e;
+
+	rig_put(rig, "changes", "1");
+	rig_put(rig, "goes", "1");
+	rig_put(rig, "stays/x", "1");
+	rig_ls(rig, root(rig));
+	assert_int_equal(rig_lookup(rig, root(rig), "changes", &kept), 0);
+	rig_put(rig, "changes", "123");
+	rig_put(rig, "comes", "1");
+	rig_remove(rig, "goes");
+	assert_string_equal(rig_ls(rig, root(rig)), "changes=1 goes=1 stays/ ");
+	bucket_refresh(rig->bucket, root(rig), false);
+	assert_string_equal(rig_ls(rig, root(rig)), "changes=3 comes=1 stays/ ");
+	assert_int_equal(rig_lookup(rig, root(rig), "changes", &e), 0);
+	assert_int_equal(e.ino, kept.ino); /* (B3) */
+	assert_string_not_equal(e.version[0], kept.version[0]);
+	rig_put(rig, "goes", "12");
+	bucket_refresh(rig->bucket, root(rig), true);
+	assert_int_equal(rig_lookup(rig, root(rig), "goes", &e), 0);
+	assert_int_equal(e.size, 2);
+}
+
+static void test_refresh_is_deep(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t dir;
+
+	rig_put(rig, "d/e/x", "1");
+	dir = rig_walk(rig, "d/e");
+	assert_string_equal(rig_ls(rig, dir), "x=1 ");
+	rig_put(rig, "d/e/y", "1");
+	bucket_refresh(rig->bucket, root(rig), false);
+	assert_string_equal(rig_ls(rig, dir), "x=1 ");
+	bucket_refresh(rig->bucket, root(rig), true);
+	assert_string_equal(rig_ls(rig, dir), "x=1 y=1 ");
+}
+
+/* Without any belief each look asks, and a listing still comes to its end. */
+static void test_no_belief(void **state)
+{
+	struct rig *rig = *state;
+
+	rig_close(rig);
+	rig->ttl_ns = 0;
+	rig_open(rig);
+	rig_put(rig, "a", "1");
+	assert_string_equal(rig_ls(rig, root(rig)), "a=1 ");
+	rig_put(rig, "b", "1");
+	assert_string_equal(rig_ls(rig, root(rig)), "a=1 b=1 ");
+	assert_int_not_equal(rig_walk(rig, "b"), 0);
+	rig_remove(rig, "b");
+	assert_int_equal(rig_walk(rig, "b"), 0);
+}
+
+static void test_restart_finds_the_listing(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t before;
+
+	rig_put(rig, "a", "1");
+	rig_put(rig, "d/x", "1");
+	rig_ls(rig, root(rig));
+	before = rig_walk(rig, "d");
+	rig_close(rig);
+	rig_open(rig);
+	assert_string_equal(rig_ls(rig, root(rig)), "a=1 d/ ");
+	assert_int_equal(rig_walk(rig, "d"), before);
+	assert_int_equal(rig_requests(rig), 1);
+	/* (B3): another bucket under the same number */
+	rig_close(rig);
+	rig->identity = "mem://other";
+	rig_open(rig);
+	assert_int_equal(bucket_get(rig->bucket, before, BUCKET_WAIT, &(struct bucket_entry){ 0 }),
+			 BUCKET_MISSING);
+	assert_string_equal(rig_ls(rig, root(rig)), "a=1 d/ ");
+	assert_int_equal(rig->side[0].lists, 2);
+	assert_int_not_equal(rig_walk(rig, "d"), before);
+}
+
+static void test_doubt(void **state)
+{
+	struct rig *rig = *state;
+	struct bucket_entry e;
+
+	rig_put(rig, "a", "1");
+	rig_put(rig, "b", "1");
+	rig_ls(rig, root(rig));
+	assert_int_equal(rig_lookup(rig, root(rig), "a", &e), 0);
+	rig_put(rig, "a", "12");
+	bucket_doubt(rig->bucket, e.ino);
+	assert_int_equal(bucket_get(rig->bucket, e.ino, BUCKET_WAIT, &e), 0);
+	assert_int_equal(e.size, 2);
+	assert_int_equal(rig_requests(rig), 2);
+	rig_remove(rig, "a");
+	bucket_doubt(rig->bucket, e.ino);
+	assert_int_equal(bucket_get(rig->bucket, e.ino, BUCKET_WAIT, &e), BUCKET_MISSING);
+	assert_string_equal(rig_ls(rig, root(rig)), "b=1 ");
+}
+
+/* ---- what this mount does ---- */
+
+static void test_notes(void **state)
+{
+	struct rig *rig = *state;
+	struct bucket_entry e = { .parent = root(rig), .size = 7, .key = "new" }, got;
+
+	rig_put(rig, "a", "1");
+	rig_ls(rig, root(rig));
+	assert_int_equal(bucket_number(rig->bucket, root(rig), SPAN_LITERAL("new"), &e.ino), 0);
+	assert_int_equal(rig_lookup(rig, root(rig), "new", &got), BUCKET_MISSING);
+	assert_int_equal(bucket_note(rig->bucket, &e), 0);
+	assert_int_equal(rig_lookup(rig, root(rig), "new", &got), 0);
+	assert_int_equal(got.ino, e.ino);
+	assert_string_equal(rig_ls(rig, root(rig)), "a=1 new=7 ");
+	bucket_note_gone(rig->bucket, e.ino);
+	assert_int_equal(bucket_get(rig->bucket, e.ino, BUCKET_WAIT, &got), BUCKET_MISSING);
+	assert_string_equal(rig_ls(rig, root(rig)), "a=1 ");
+	/* a directory that this mount made */
+	e = (struct bucket_entry){ .parent = root(rig), .is_dir = true, .key = "d/" };
+	assert_int_equal(bucket_number(rig->bucket, root(rig), SPAN_LITERAL("d"), &e.ino), 0);
+	assert_int_equal(bucket_note(rig->bucket, &e), 0);
+	assert_int_equal(rig_walk(rig, "d"), e.ino);
+	assert_string_equal(rig_ls(rig, root(rig)), "a=1 d/ ");
+}
+
+/* A name that was looked for in vain is there once it was written. */
+static void test_note_after_no(void **state)
+{
+	struct rig *rig = *state;
+	struct bucket_entry e = { .parent = root(rig), .size = 7, .key = "new" };
+
+	assert_int_equal(rig_walk(rig, "new"), 0);
+	assert_int_equal(bucket_number(rig->bucket, root(rig), SPAN_LITERAL("new"), &e.ino), 0);
+	assert_int_equal(bucket_note(rig->bucket, &e), 0);
+	assert_int_equal(rig_walk(rig, "new"), e.ino);
+}
+
+/* ---- names ---- */
+
+static void test_odd_keys(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t a;
+
+	rig_put(rig, "a//b", "1");
+	rig_put(rig, "/x", "1");
+	rig_put(rig, "a/./b", "1");
+	rig_put(rig, "a/../b", "1");
+	rig_put(rig, "a", "12");
+	rig_put(rig, "a/b", "123");
+	rig_put(rig, "%~e", "1");
+	rig_put(rig, "\xff\xfe", "1");
+	assert_string_equal(rig_ls(rig, root(rig)), "%~%%~e=1 %~e/ %~fa=2 a/ \xff\xfe=1 ");
+	a = rig_walk(rig, "a");
+	assert_string_equal(rig_ls(rig, a), "%~../ %~./ %~e/ b=3 ");
+	assert_string_equal(rig_ls(rig, rig_walk(rig, "a/%~e")), "b=1 ");
+	assert_string_equal(rig_ls(rig, rig_walk(rig, "a/%~..")), "b=1 ");
+	assert_string_equal(rig_ls(rig, rig_walk(rig, "%~e")), "x=1 ");
+	/* each by itself as well */
+	bucket_refresh(rig->bucket, root(rig), true);
+	assert_int_equal(rig_walk(rig, "a"), a);
+	assert_int_not_equal(rig_walk(rig, "%~fa"), 0);
+	assert_int_not_equal(rig_walk(rig, "%~%%~e"), 0);
+	assert_int_equal(rig_walk(rig, "%~f\xff\xfe"), 0); /* no directory beside it */
+	assert_int_equal(rig_walk(rig, "%~m"), 0);
+	assert_int_not_equal(rig_walk(rig, "a/%~./b"), 0);
+}
+
+static void test_markers(void **state)
+{
+	struct rig *rig = *state;
+	struct bucket_entry e;
+	uint64_t number;
+
+	rig_put(rig, "empty/", "");
+	rig_put(rig, "full/", "content");
+	rig_put(rig, "full/x", "1");
+	rig_put(rig, "hadoop_$folder$", "");
+	rig_put(rig, "both/x", "1");
+	rig_put(rig, "both_$folder$", "");
+	rig_put(rig, "no_$folder$", "content");
+	assert_string_equal(rig_ls(rig, root(rig)),
+			    "both/ empty/ full/ hadoop/ no_$folder$=7 ");
+	assert_string_equal(rig_ls(rig, rig_walk(rig, "empty")), "");
+	assert_string_equal(rig_ls(rig, rig_walk(rig, "full")), "%~m=7 x=1 ");
+	assert_int_equal(rig_lookup(rig, rig_walk(rig, "full"), "%~m", &e), 0);
+	assert_string_equal(e.key, "full/");
+	assert_false(e.is_dir);
+	number = rig_walk(rig, "hadoop");
+	assert_int_equal(bucket_get(rig->bucket, number, BUCKET_WAIT, &e), 0);
+	assert_string_equal(e.key, "hadoop/");
+	assert_true(e.is_dir);
+	assert_string_equal(rig_ls(rig, number), "");
+	assert_int_equal(rig_walk(rig, "hadoop_$folder$"), 0);
+	/* it keeps its number when something comes into it, and when that goes (R4) */
+	rig_put(rig, "hadoop/x", "1");
+	bucket_refresh(rig->bucket, root(rig), true);
+	assert_string_equal(rig_ls(rig, root(rig)),
+			    "both/ empty/ full/ hadoop/ no_$folder$=7 ");
+	assert_int_equal(rig_walk(rig, "hadoop"), number);
+	assert_string_equal(rig_ls(rig, number), "x=1 ");
+	rig_remove(rig, "hadoop/x");
+	bucket_refresh(rig->bucket, root(rig), true);
+	assert_int_equal(rig_walk(rig, "hadoop"), number);
+	assert_string_equal(rig_ls(rig, number), "");
+}
+
+static void test_long_names(void **state)
+{
+	struct rig *rig = *state;
+	_cleanup_listed_ struct listed l = { 0 };
+	struct bucket_entry e;
+	char key[901];
+
+	memset(key, 'k', 900);
+	key[900] = '\0';
+	rig_put(rig, key, "1");
+	strcpy(key + 300, "/x");
+	rig_put(rig, key, "1");
+	key[300] = '\0';
+	rig_put(rig, key, "12");
+	assert_int_equal(rig_read(rig, root(rig), &l), 0);
+	assert_int_equal(l.n, 3);
+	for (size_t i = 0; i < l.n; i++) {
+		bucket_refresh(rig->bucket, root(rig), true);
+		assert_int_equal(rig_lookup(rig, root(rig), l.name[i], &e), 0);
+		assert_int_equal(e.ino, l.e[i].ino);
+		assert_string_equal(e.key, l.e[i].key);
+	}
+	assert_string_not_equal(l.name[0], l.name[1]);
+	assert_int_equal(rig_walk(rig, "%~xkkk~00"), 0);
+}
+
+struct odd_list {
+	char text[4096];
+};
+
+static int on_odd(const char *path, const char *key, void *arg)
+{
+	struct odd_list *l = arg;
+	const size_t n = strlen(l->text);
+
+	snprintf(l->text + n, sizeof(l->text) - n, "%s:%s ", path, key);
+	return 0;
+}
+
+static void test_odd_names(void **state)
+{
+	struct rig *rig = *state;
+	struct odd_list l = { 0 };
+
+	rig_put(rig, "plain/x", "1");
+	rig_put(rig, "a//b", "1");
+	rig_put(rig, "c", "1");
+	rig_put(rig, "c/./d", "1");
+	assert_int_equal(bucket_odd_names(rig->bucket, root(rig), on_odd, &l), 0);
+	assert_non_null(strstr(l.text, "%~fc:c "));
+	assert_non_null(strstr(l.text, "a/%~e:a// "));
+	assert_non_null(strstr(l.text, "c/%~.:c/./ "));
+	assert_null(strstr(l.text, "plain"));
+	assert_int_equal(rig_requests(rig), 1);
+}
+
+/* ---- failures ---- */
+
+static void test_nothing_remembered(void **state)
+{
+	struct rig *rig = *state;
+	struct bucket_entry e;
+
+	rig_put(rig, "a", "1");
+	mem_bucket_vanish(rig->side[0].bucket, true);
+	assert_string_equal(rig_ls(rig, root(rig)), "error -5 ");
+	assert_int_equal(rig_lookup(rig, root(rig), "a", &e), -EIO);
+	mem_bucket_vanish(rig->side[0].bucket, false);
+	bucket_refresh(rig->bucket, root(rig), false);
+	assert_string_equal(rig_ls(rig, root(rig)), "a=1 ");
+}
+
+/* (B2): the old listing stands. */
+static void test_store_goes_away(void **state)
+{
+	struct rig *rig = *state;
+	struct bucket_entry e;
+
+	rig_put(rig, "a", "1");
+	rig_put(rig, "d/x", "1");
+	rig_ls(rig, root(rig));
+	mem_bucket_vanish(rig->side[0].bucket, true);
+	bucket_refresh(rig->bucket, root(rig), true);
+	assert_string_equal(rig_ls(rig, root(rig)), "a=1 d/ ");
+	assert_int_equal(rig_lookup(rig, root(rig), "a", &e), 0);
+	assert_int_equal(rig_lookup(rig, root(rig), "none", &e), BUCKET_MISSING);
+	assert_int_equal(bucket_get(rig->bucket, e.ino, BUCKET_WAIT, &e), 0);
+	assert_string_equal(rig_ls(rig, rig_walk(rig, "d")), "error -5 ");
+}
+
+static void test_refused(void **state)
+{
+	struct rig *rig = *state;
+
+	rig->side[0].fail_result = -EACCES;
+	rig->side[0].fail_times = 1;
+	assert_string_equal(rig_ls(rig, root(rig)), "error -13 ");
+}
+
+static void put_many(struct rig *rig, const char *fmt, unsigned n)
+{
+	char key[64];
+
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(key, sizeof(key), fmt, i);
+		rig_put(rig, key, "1");
+	}
+}
+
+/* Each name once, in the order of keys. */
+static void check_order(const struct listed *l, size_t n)
+{
+	assert_int_equal(l->n, n);
+	for (size_t i = 1; i < l->n; i++)
+		assert_true(strcmp(l->e[i - 1].key, l->e[i].key) < 0);
+}
+
+static void test_page_fails_in_the_middle(void **state)
+{
+	struct rig *rig = *state;
+	_cleanup_listed_ struct listed l = { 0 };
+
+	put_many(rig, "same-%04u", 5000);
+	rig->side[0].fail_after = 2;
+	rig->side[0].fail_result = -EAGAIN;
+	rig->side[0].fail_times = 3;
+	assert_int_equal(rig_read(rig, root(rig), &l), 0);
+	check_order(&l, 5000);
+	assert_int_equal(rig->side[0].fail_times, 0);
+}
+
+static void test_page_fails_for_good(void **state)
+{
+	struct rig *rig = *state;
+	_cleanup_listed_ struct listed l = { 0 };
+
+	put_many(rig, "same-%04u", 5000);
+	rig->side[0].fail_after = 2;
+	rig->side[0].fail_result = -EIO;
+	rig->side[0].fail_times = 1000;
+	assert_int_equal(rig_read(rig, root(rig), &l), -EIO);
+	rig->side[0].fail_times = 0;
+	bucket_refresh(rig->bucket, root(rig), false);
+	listed_release(&l);
+	assert_int_equal(rig_read(rig, root(rig), &l), 0);
+	check_order(&l, 5000);
+}
+
+/* ---- size ---- */
+
+static void test_a_big_directory(void **state)
+{
+	struct rig *rig = *state;
+	_cleanup_listed_ struct listed l = { 0 };
+	struct bucket_status st;
+
+	put_many(rig, "img%06u.jpg", 100000);
+	assert_int_equal(rig_read(rig, root(rig), &l), 0);
+	check_order(&l, 100000);
+	assert_true(rig->side[0].lists <= 130);
+	bucket_status_get(rig->bucket, &st);
+	assert_int_equal(st.files, 100000);
+	assert_int_equal(st.bytes, 100000);
+	assert_int_equal(st.lists, rig->side[0].lists);
+	/* again, with one that went and one that came: nothing else is written anew */
+	rig_remove(rig, "img050000.jpg");
+	rig_put(rig, "img050000.png", "12");
+	bucket_refresh(rig->bucket, root(rig), false);
+	listed_release(&l);
+	assert_int_equal(rig_read(rig, root(rig), &l), 0);
+	check_order(&l, 100000);
+	bucket_status_get(rig->bucket, &st);
+	assert_int_equal(st.bytes, 100001);
+}
+
+/* The first page is told before the last one has come. */
+static void test_streams(void **state)
+{
+	struct rig *rig = *state;
+	struct listed l = { .batch = 5000 };
+	bool end = true;
+
+	put_many(rig, "same-%04u", 3000);
+	rig->side[0].fail_after = 1;
+	rig->side[0].fail_result = -EAGAIN;
+	rig->side[0].fail_times = 1000000;
+	assert_int_equal(bucket_readdir(rig->bucket, root(rig), 0, BUCKET_WAIT, rig_entry, &l,
+					&end),
+			 0);
+	assert_false(end);
+	assert_true(l.n > 900 && l.n <= 1000);
+	/* what was told needs no question */
+	assert_int_not_equal(rig_walk(rig, "same-0000"), 0);
+	assert_int_equal(rig->side[0].heads, 0);
+	rig->side[0].fail_times = 0;
+	assert_int_equal(rig_read(rig, root(rig), &l), 0);
+	check_order(&l, 3000);
+	listed_release(&l);
+}
+
+static void check_find(struct rig *rig, size_t keys, const char *what)
+{
+	const unsigned raw = (unsigned)((keys + 999) / 1000);
+
+	assert_int_equal(rig_find(rig, root(rig)), keys);
+	print_message("%s: %u requests, flat %u\n", what, rig_requests(rig), raw);
+	assert_int_equal(rig->side[0].heads, 0);
+	assert_true(rig->side[0].lists <= raw + raw * 3 / 10);
+	assert_int_equal(rig_find(rig, root(rig)), keys);
+	assert_true(rig->side[0].lists <= raw + raw * 3 / 10); /* the second time: none */
+}
+
+static void put_tree(struct rig *rig, unsigned a, unsigned b, unsigned c)
+{
+	char key[64];
+
+	for (unsigned i = 0; i < a; i++)
+		for (unsigned k = 0; k < b; k++)
+			for (unsigned n = 0; n < c; n++) {
+				snprintf(key, sizeof(key), "d%03u/e%03u/f%05u", i, k, n);
+				rig_put(rig, key, "1");
+			}
+}
+
+static void test_find_in_small_directories(void **state)
+{
+	put_tree(*state, 100, 100, 10);
+	check_find(*state, 100000, "100 x 100 x 10");
+}
+
+static void test_find_in_middling_directories(void **state)
+{
+	put_tree(*state, 10, 100, 100);
+	check_find(*state, 100000, "10 x 100 x 100");
+}
+
+static void test_find_in_large_directories(void **state)
+{
+	put_tree(*state, 2, 5, 10000);
+	check_find(*state, 100000, "2 x 5 x 10000");
+}
+
+/* ---- ends ---- */
+
+struct reader {
+	struct rig *rig;
+	int result;
+};
+
+static void read_root(void *arg)
+{
+	struct reader *r = arg;
+	_cleanup_listed_ struct listed l = { 0 };
+
+	r->result = rig_read(r->rig, bucket_root(r->rig->bucket), &l);
+	if (!r->result && l.n != 3000)
+		r->result = 1;
+}
+
+/* However many ask, it is listed once. */
+static void test_many_readers(void **state)
+{
+	struct rig *rig = *state;
+	struct reader r[8];
+	struct task *t[8];
+
+	put_many(rig, "same-%04u", 3000);
+	rig->side[0].delay_ns = 20 * NS_PER_MS;
+	for (unsigned i = 0; i < 8; i++) {
+		r[i] = (struct reader){ .rig = rig };
+		t[i] = task_start("reader", read_root, &r[i]);
+	}
+	for (unsigned i = 0; i < 8; i++) {
+		task_join(t[i]);
+		assert_int_equal(r[i].result, 0);
+	}
+	assert_true(rig->side[0].lists <= 6);
+}
+
+static void start_listing(void *arg)
+{
+	struct rig *rig = arg;
+	struct listed l = { .batch = 1 };
+	bool end;
+
+	(void)!bucket_readdir(rig->bucket, bucket_root(rig->bucket), 0, BUCKET_WAIT, rig_entry, &l,
+			      &end);
+	listed_release(&l);
+}
+
+/* A listing that hangs does not keep the bucket from ending. */
+static void test_end_in_the_middle(void **state)
+{
+	struct rig *rig = *state;
+	struct task *t;
+
+	rig_close(rig);
+	rig->deadline_ns = 200 * NS_PER_MS;
+	rig_open(rig);
+	rig->side[0].mute = true;
+	t = task_start("reader", start_listing, rig);
+	task_join(t); /* by its deadline */
+	rig_close(rig);
+	rig_open(rig);
+}
+
+int main(void)
+{
+#define test(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		test(test_listing_tells_all),
+		test(test_empty_bucket),
+		test(test_no_wait),
+		test(test_lookup_in_what_is_not_listed),
+		test(test_refresh_sees_changes),
+		test(test_refresh_is_deep),
+		test(test_no_belief),
+		test(test_restart_finds_the_listing),
+		test(test_doubt),
+		test(test_notes),
+		test(test_note_after_no),
+		test(test_odd_keys),
+		test(test_markers),
+		test(test_long_names),
+		test(test_odd_names),
+		test(test_nothing_remembered),
+		test(test_store_goes_away),
+		test(test_refused),
+		test(test_page_fails_in_the_middle),
+		test(test_page_fails_for_good),
+		test(test_a_big_directory),
+		test(test_streams),
+		test(test_find_in_small_directories),
+		test(test_find_in_middling_directories),
+		test(test_find_in_large_directories),
+		test(test_many_readers),
+		test(test_end_in_the_middle),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
