@@ -80,7 +80,7 @@ static int is_believed(struct bucket *b, const struct want *w, const struct row 
 		*ret = !r && belief_dir(b, buf_span(&key), &own, b->o.ttl_ns);
 	}
 	buf_release(&key);
-	if (*ret)
+	if (*ret || !b->o.ttl_ns)
 		return 0;
 	job_cover(b, w->dir, w->prefix, &cover);
 	*ret = cover.job && cover_has(&cover, w->prefix, w->component,
