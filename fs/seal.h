@@ -103,6 +103,12 @@ DEFINE_CLEANUP(struct chunk_opener *, chunk_opener_free)
  */
 must_check int chunk_open_frame(struct chunk_opener *o, uint32_t frame, struct span sealed,
 				uint8_t *ret, uint32_t *ret_len);
+/*
+ * Plaintext bytes [from, to) of the chunk, which lie in the sealed frames that begin with `first`.
+ * 0, SEAL_BROKEN, -ENOMEM.
+ */
+must_check int chunk_open_range(struct chunk_opener *o, uint32_t first, struct span sealed_frames,
+				uint32_t from, uint32_t to, uint8_t *ret);
 /* Verifies all frames of a range without keeping the plaintext. 0, SEAL_BROKEN, -ENOMEM. */
 must_check int chunk_verify(struct chunk_opener *o, uint32_t first, struct span sealed_frames);
 /* Reads and checks a chunk's header (for scrub, adoption from a bare store): 0, SEAL_*. */

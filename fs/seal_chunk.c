@@ -95,6 +95,37 @@ int chunk_open_frame(struct chunk_opener *o, uint32_t frame, struct span sealed,
 	return r;
 }
 
+int chunk_open_range(struct chunk_opener *o, uint32_t first, struct span sealed_frames,
+		     uint32_t from, uint32_t to, uint8_t *ret)
+{
+	_cleanup_free_ uint8_t *frame = NULL;
+	const uint64_t length = o->sealing.header.length;
+
+	assert(from / SEAL_FRAME_SIZE >= first);
+	if (to > length)
+		return SEAL_BROKEN;
+	for (uint32_t n = from / SEAL_FRAME_SIZE; n * (uint64_t)SEAL_FRAME_SIZE < to; n++) {
+		const uint32_t begin = n * SEAL_FRAME_SIZE, plain = seal_frame_length(length, n);
+		const uint32_t lo = MAX(from, begin), hi = MIN(to, begin + plain);
+		const bool whole = lo == begin && hi == begin + plain;
+		const struct span one = span_sub(sealed_frames,
+						 (size_t)(n - first) * SEAL_FRAME_SEALED,
+						 plain + SEAL_TAG_SIZE);
+		uint32_t len;
+
+		if (!whole && !frame) {
+			frame = malloc(SEAL_FRAME_SIZE);
+			if (!frame)
+				return fail(-ENOMEM);
+		}
+		if (chunk_open_frame(o, n, one, whole ? ret + (lo - from) : frame, &len) != 0)
+			return SEAL_BROKEN;
+		if (!whole)
+			memcpy(ret + (lo - from), frame + (lo - begin), hi - lo);
+	}
+	return 0;
+}
+
 int chunk_verify(struct chunk_opener *o, uint32_t first, struct span sealed_frames)
 {
 	_cleanup_free_ uint8_t *unwanted = malloc(SEAL_FRAME_SIZE);

@@ -107,42 +107,6 @@ static void piece_of(const struct chunk_seal *seal, uint32_t index, struct piece
 	memcpy(ret->object, seal->id, OBJECT_ID_SIZE);
 }
 
-/*
- * Copies plaintext [from, to) of the chunk, which lies within this piece, to dst. 0, -EIO,
- * SEAL_BROKEN.
- */
-static int open_range(struct chunk_opener *o, const struct piece *p, const struct chunk_seal *seal,
-		      uint32_t from, uint32_t to, uint8_t *dst)
-{
-	_cleanup_free_ uint8_t *frame = NULL;
-	const uint32_t first = p->id.index * PIECE_FRAMES;
-	const struct span sealed = blob_span(p->blob);
-
-	for (uint32_t n = from / SEAL_FRAME_SIZE; n * (uint64_t)SEAL_FRAME_SIZE < to; n++) {
-		const uint32_t begin = n * SEAL_FRAME_SIZE;
-		const uint32_t plain = MIN(SEAL_FRAME_SIZE, seal->length - begin);
-		const uint32_t lo = MAX(from, begin), hi = MIN(to, begin + plain);
-		const struct span one = span_sub(sealed, (size_t)(n - first) * SEAL_FRAME_SEALED,
-						 plain + SEAL_TAG_SIZE);
-		const bool whole = lo == begin && hi == begin + plain;
-		uint32_t len = 0;
-
-		if (one.len != plain + SEAL_TAG_SIZE)
-			return SEAL_BROKEN;
-		if (!whole && !frame) {
-			frame = malloc(SEAL_FRAME_SIZE);
-			if (!frame)
-				return fail(-ENOMEM);
-		}
-		if (chunk_open_frame(o, n, one, whole ? dst + (lo - from) : frame, &len) != 0 ||
-		    len != plain)
-			return SEAL_BROKEN;
-		if (!whole)
-			memcpy(dst + (lo - from), frame + (lo - begin), hi - lo);
-	}
-	return 0;
-}
-
 static int get_piece(struct data *d, struct fetch *f, const struct piece_id *id,
 		     enum file_wait wait, struct piece **ret)
 {
@@ -172,7 +136,8 @@ static int read_piece(struct data *d, struct chunk_opener *o, struct fetch *f, u
 
 		if (r != 0)
 			return r;
-		r = open_range(o, piece, &f->seal, from, to, dst);
+		r = chunk_open_range(o, id.index * PIECE_FRAMES, blob_span(piece->blob), from, to,
+				     dst);
 		if (r == SEAL_BROKEN) {
 			count_corrupt(d);
 			pieces_bad(piece);

@@ -329,6 +329,31 @@ static void test_no_frame_moves(void **state)
 	chunk_opener_free(o);
 }
 
+static void test_ranges_of_plaintext(void **state)
+{
+	static const struct {
+		uint32_t from, to;
+	} good[] = { { 0, 1 }, { 65535, 65537 }, { 65536, 131072 }, { 5, 131172 },
+		     { 131171, 131172 }, { 0, 131172 } };
+	_cleanup_(chunk_release) struct chunk k;
+	_cleanup_free_ uint8_t *out = malloc(131172);
+	struct chunk_opener *o;
+
+	chunk_make(&k, 2 * SEAL_FRAME_SIZE + 100);
+	assert_int_equal(chunk_opener_new(k.s, &k.c, &o), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		assert_int_equal(chunk_open_range(o, 0, frames_of(&k, 0, 3), good[i].from,
+						  good[i].to, out), 0);
+		assert_memory_equal(out, k.plain + good[i].from, good[i].to - good[i].from);
+	}
+	assert_int_equal(chunk_open_range(o, 1, frames_of(&k, 1, 2), 65540, 131170, out), 0);
+	assert_memory_equal(out, k.plain + 65540, 131170 - 65540);
+	assert_int_equal(chunk_open_range(o, 0, frames_of(&k, 0, 3), 0, 131173, out), SEAL_BROKEN);
+	assert_int_equal(chunk_open_range(o, 0, frames_of(&k, 0, 1), 0, 65537, out), SEAL_BROKEN);
+	assert_int_equal(chunk_open_range(o, 0, frames_of(&k, 1, 2), 0, 65537, out), SEAL_BROKEN);
+	chunk_opener_free(o);
+}
+
 static void test_ranges_end_with_the_object(void **state)
 {
 	const struct chunk_seal c = { .length = 2 * SEAL_FRAME_SIZE + 1 };
@@ -375,6 +400,7 @@ int main(void)
 		cmocka_unit_test(test_epochs),
 		cmocka_unit_test(test_any_frame_opens),
 		cmocka_unit_test(test_no_frame_moves),
+		cmocka_unit_test(test_ranges_of_plaintext),
 		cmocka_unit_test(test_ranges_end_with_the_object),
 		cmocka_unit_test(test_speed_is_printed),
 	};
