@@ -97,8 +97,9 @@ static void tell_off(const struct object *o, unsigned i, int result, const struc
 
 	if (result == 0)
 		log_warn("attach", "a store has another object than was listed, it is left alone",
-			 "store=%s key=%s size=%llu listed=%llu", store, o->key,
-			 (unsigned long long)call->size, (unsigned long long)o->size);
+			 "store=%s key=%s size=%llu listed=%llu modified=%llu", store, o->key,
+			 (unsigned long long)call->size, (unsigned long long)o->size,
+			 (unsigned long long)call->modified_s);
 	else
 		log_warn("attach", "a store does not give what was listed, it is left alone",
 			 "store=%s key=%s answer=%s listed=%llu", store, o->key,
