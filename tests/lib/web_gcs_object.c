@@ -418,8 +418,8 @@ static bool rewrite_goes_on(struct web_req *req)
 	}
 	if (steps >= req->web->conf.copy_steps)
 		return false;
-	web_gcs_reply(req, json_pack("{s:s, s:b, s:o}", "kind", "storage#rewriteResponse", "done", 0,
-				     "rewriteToken",
+	web_gcs_reply(req, json_pack("{s:s, s:b, s:o}", "kind", "storage#rewriteResponse",
+				     "done", 0, "rewriteToken",
 				     json_sprintf("%llu", (unsigned long long)steps + 1)));
 	return true;
 }

@@ -52,7 +52,7 @@ struct web_object {
 	struct web_pair *attrs;         /* answer headers, or GCS metadata */
 	size_t nattrs;
 	char *content_type;             /* or NULL */
-	int64_t copied_ns;              /* Azure: when the copy that it is is complete; 0: no copy */
+	int64_t copied_ns;              /* Azure: when it is complete, as a copy; 0: no copy */
 	char *extra;                    /* GCS: further members of the JSON resource, or NULL */
 };
 
