@@ -292,6 +292,7 @@ void commit_status_get(struct commit *c, struct commit_status *ret)
 		.commit_p99_s = metric_quantile(c->seconds, 0.99),
 		.hash = c->hash,
 		.verified_ns = c->verified_ns,
+		.applied_bytes = c->applied_bytes,
 	};
 	memcpy(ret->owner, c->owner, INCARNATION_SIZE);
 	memcpy(ret->incarnation, c->me, INCARNATION_SIZE);

@@ -137,6 +137,22 @@ uint32_t commit_mount_number(struct commit *c); /* for chunk ids */
  */
 uint64_t commit_time(struct commit *c);
 
+/* 0; KV_MISSING: none, or none that can be used (another volume's, too); negative errno. */
+must_check int commit_mark_load(struct kv *kv, const uint8_t *volume_id, struct commit_mark *ret);
+/* On disk when it returns. */
+must_check int commit_mark_store(struct kv *kv, const struct commit_mark *m);
+
+/* A state as of one moment, however long it is read meanwhile. */
+struct commit_snapshot {
+	struct commit_mark mark;
+	struct kv_iter *columns[COL_COUNT]; /* none of COL_META */
+};
+/* Of the applied slot; commits go on. 0; -EAGAIN: there is none yet; -EIO, -ENOMEM. */
+must_check int commit_snapshot(struct commit *c, struct commit_snapshot *ret);
+/* Of a database to which nobody writes just now. */
+must_check int commit_snapshot_of(struct kv *kv, struct commit_snapshot *ret);
+void commit_snapshot_release(struct commit_snapshot *s);
+
 struct commit_status {
 	uint64_t applied_slot, tip_slot, pending_operations, lost_operations;
 	uint8_t owner[INCARNATION_SIZE], incarnation[INCARNATION_SIZE];
@@ -144,5 +160,6 @@ struct commit_status {
 	double commit_p50_s, commit_p99_s;
 	struct state_hash hash;
 	uint64_t verified_ns; /* clock of the last time the tip was verified */
+	uint64_t applied_bytes; /* of records, since the start */
 };
 void commit_status_get(struct commit *c, struct commit_status *ret);

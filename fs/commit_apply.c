@@ -169,6 +169,7 @@ static void tip_moves(struct commit *c, const struct record *r, uint64_t propose
 	memcpy(c->owner, r->next, INCARNATION_SIZE);
 	memcpy(c->task.last_hash, r->hash, RECORD_HASH_SIZE);
 	c->slot = r->slot;
+	c->applied_bytes += r->bytes.len;
 	t->owns = journal_owns_next(c->journal);
 	t->nobody = incarnation_none(r->next);
 	t->frozen = false;

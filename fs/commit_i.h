@@ -72,6 +72,7 @@ struct commit {
 	struct state_hash hash;
 	uint8_t owner[INCARNATION_SIZE]; /* of the next slot */
 	uint64_t verified_ns;
+	uint64_t applied_bytes;
 	int64_t skew_s;
 	int boot_error;
 	char why[160];              /* of the halt */
@@ -104,8 +105,6 @@ struct commit {
 #define COMMIT_MARK_MAX 128
 #define COMMIT_MARK_KEY SPAN_LITERAL("applied")
 must_check int commit_mark_encode(const struct commit_mark *m, struct buf *ret);
-/* 0; KV_MISSING: none (or none that can be used); negative errno. */
-must_check int commit_mark_load(struct kv *kv, const uint8_t *volume_id, struct commit_mark *ret);
 /* Forgets everything. */
 must_check int commit_state_clear(struct kv *kv);
 /* The next start rebuilds. */

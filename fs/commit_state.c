@@ -61,23 +61,72 @@ static int check_volume(struct kv *kv, const uint8_t *volume_id)
 	return volume_id && memcmp(row.id, volume_id, sizeof(row.id)) != 0;
 }
 
-int commit_mark_load(struct kv *kv, const uint8_t *volume_id, struct commit_mark *ret)
+static int mark_get(struct kv *kv, struct commit_mark *ret)
 {
 	_cleanup_buf_ struct buf bytes = BUF_INIT(COMMIT_MARK_MAX);
-	struct commit_mark m;
-	int r = kv_get(kv, COL_META, COMMIT_MARK_KEY, &bytes);
+	const int r = kv_get(kv, COL_META, COMMIT_MARK_KEY, &bytes);
 
 	if (r == -EMSGSIZE)
 		return KV_MISSING;
 	if (r)
 		return r;
-	if (mark_decode(buf_span(&bytes), &m))
-		return KV_MISSING;
+	return mark_decode(buf_span(&bytes), ret) ? KV_MISSING : 0;
+}
+
+int commit_mark_load(struct kv *kv, const uint8_t *volume_id, struct commit_mark *ret)
+{
+	struct commit_mark m;
+	int r = mark_get(kv, &m);
+
+	if (r)
+		return r;
 	r = check_volume(kv, volume_id);
 	if (r)
 		return r > 0 ? KV_MISSING : r;
 	*ret = m;
 	return 0;
+}
+
+int commit_mark_store(struct kv *kv, const struct commit_mark *m)
+{
+	_cleanup_(kv_batch_freep) struct kv_batch *b = kv_batch_new(kv);
+	_cleanup_buf_ struct buf bytes = BUF_INIT(COMMIT_MARK_MAX);
+	int r = b ? commit_mark_encode(m, &bytes) : fail(-ENOMEM);
+
+	if (!r)
+		r = kv_batch_put(b, COL_META, COMMIT_MARK_KEY, buf_span(&bytes));
+	return r ? r : kv_write(kv, b, true);
+}
+
+int commit_snapshot_of(struct kv *kv, struct commit_snapshot *ret)
+{
+	_cleanup_(commit_snapshot_release) struct commit_snapshot s = { .mark = { 0 } };
+	const int r = mark_get(kv, &s.mark);
+
+	if (r)
+		return r == KV_MISSING ? fail(-EAGAIN) : r;
+	for (unsigned column = COL_META + 1; column < COL_COUNT; column++) {
+		s.columns[column] = kv_iter_new_once(kv, column);
+		if (!s.columns[column])
+			return fail(-ENOMEM);
+	}
+	*ret = s;
+	s = (struct commit_snapshot){ .mark = { 0 } };
+	return 0;
+}
+
+/* The base changes under the lock alone (M1), so it is one state with its mark. */
+int commit_snapshot(struct commit *c, struct commit_snapshot *ret)
+{
+	LOCK_SCOPE(&c->lock);
+
+	return c->tip.booted ? commit_snapshot_of(c->kv, ret) : fail(-EAGAIN);
+}
+
+void commit_snapshot_release(struct commit_snapshot *s)
+{
+	for (unsigned column = 0; column < COL_COUNT; column++)
+		s->columns[column] = kv_iter_free(s->columns[column]);
 }
 
 struct clearing {

@@ -161,7 +161,7 @@ int apply_checkpoint(struct apply *a)
 		return r == -EBADMSG ? EINVAL : r;
 	if (row.slot >= a->ctx->slot)
 		return EINVAL;
-	r = checkpoint_load(a->view, &last);
+	r = checkpoint_row_load(a->view, &last);
 	if (r < 0)
 		return r;
 	if (r == 0 && last.slot >= row.slot)

@@ -20,7 +20,7 @@ int ns_totals(struct view *v, struct totals_row *ret)
 
 int ns_checkpoint(struct view *v, struct checkpoint_row *ret)
 {
-	return answer(checkpoint_load(v, ret));
+	return answer(checkpoint_row_load(v, ret));
 }
 
 int ns_mount(struct view *v, const uint8_t incarnation[INCARNATION_SIZE], struct mount_row *ret,

@@ -139,7 +139,7 @@ int totals_store(struct view *v, const struct totals_row *row)
 	return r ? r : view_put(v, COL_VOLUME, TOTALS_KEY, buf_span(&bytes));
 }
 
-int checkpoint_load(struct view *v, struct checkpoint_row *ret)
+int checkpoint_row_load(struct view *v, struct checkpoint_row *ret)
 {
 	_cleanup_buf_ struct buf bytes = BUF_INIT(ROW_MAX);
 	const int r = view_get(v, COL_VOLUME, CHECKPOINT_KEY, &bytes);

@@ -27,6 +27,6 @@ must_check int volume_load(struct view *v, struct volume_row *ret, struct buf *r
 must_check int volume_store(struct view *v, const struct volume_row *row);
 must_check int totals_load(struct view *v, struct totals_row *ret);
 must_check int totals_store(struct view *v, const struct totals_row *row);
-must_check int checkpoint_load(struct view *v, struct checkpoint_row *ret);
+must_check int checkpoint_row_load(struct view *v, struct checkpoint_row *ret);
 /* Deletes every row of a column whose key begins with prefix. */
 must_check int rows_remove(struct view *v, enum column column, struct span prefix);
