@@ -103,6 +103,15 @@ double key_space_value(const struct key_space *s, struct span key)
 	return value;
 }
 
+/*
+ * The letter at a place that may lie outside of all of them: an end with bytes that were not seen
+ * has a value beyond 1, and what is left of it may be any number of letters away.
+ */
+static unsigned rank_at(double place, unsigned letters)
+{
+	return place <= 0 ? 0 : place >= letters ? letters - 1 : (unsigned)place;
+}
+
 static bool lies_between(struct span cut, struct span lo, const struct span *hi)
 {
 	return span_compare(cut, lo) > 0 && (!hi || span_compare(cut, *hi) < 0);
@@ -122,8 +131,7 @@ size_t key_space_cut(const struct key_space *s, struct span lo, const struct spa
 		if (letters == 0)
 			break;
 		scale /= letters;
-		rank = (unsigned)(rest / scale);
-		rank = MIN(rank, letters - 1);
+		rank = rank_at(rest / scale, letters);
 		rest -= rank * scale;
 		ret[n] = byte_at(s->kin[n], rank);
 		if (without && ret[n] == without)
