@@ -89,6 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case COL_VOLUME:
 		SAME_ROW(volume_row, in);
 		SAME_ROW(totals_row, in);
+		SAME_ROW(checkpoint_row, in);
 		break;
 	case COL_RESULT:
 		SAME_ROW(result_row, in);

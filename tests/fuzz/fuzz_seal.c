@@ -110,6 +110,26 @@ static void object(struct sealer *s, struct span in)
 	MUST(seal_object_open(s, type, volume_id, blob_span(copy), &opened, NULL) > 0);
 }
 
+/* The third in the middle: of one frame, or over several. */
+static void open_range(struct chunk_opener *o, const struct chunk_seal *c, struct span sealed,
+		       struct span text, bool broken)
+{
+	const uint32_t from = c->length / 3, to = c->length - from, first = from / SEAL_FRAME_SIZE;
+	_cleanup_free_ uint8_t *plain = malloc(to - from + 1);
+	uint64_t offset, length;
+	int r;
+
+	MUST(plain);
+	chunk_frame_range(c, first, UINT32_MAX / SEAL_FRAME_SEALED, &offset, &length);
+	r = chunk_open_range(o, first, span_sub(sealed, offset, length), from, to, plain);
+	MUST(r == 0 || (r == SEAL_BROKEN && broken));
+	if (r == 0)
+		MUST(span_equal(span_of(plain, to - from), span_sub(text, from, to - from)));
+	MUST(chunk_open_range(o, first, SPAN_NULL, from, to, plain) ==
+	     (to > from ? SEAL_BROKEN : 0));
+	MUST(chunk_open_range(o, first, sealed, from, c->length + 1, plain) == SEAL_BROKEN);
+}
+
 /* Frame by frame, as a read does it. */
 static void open_chunk(struct chunk_opener *o, const struct chunk_seal *c, struct span sealed,
 		       struct span text, bool changed)
@@ -129,6 +149,7 @@ static void open_chunk(struct chunk_opener *o, const struct chunk_seal *c, struc
 		MUST(span_equal(span_of(frame, n), span_sub(text, i * SEAL_FRAME_SIZE, n)));
 	}
 	MUST(!broken || changed);
+	open_range(o, c, sealed, text, broken);
 	chunk_frame_range(c, 0, UINT32_MAX, &offset, &length);
 	MUST((chunk_verify(o, 0, span_sub(sealed, offset, length)) != 0) == broken);
 }

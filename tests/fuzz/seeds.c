@@ -153,6 +153,8 @@ static void save_rows(void)
 	SAVE_ROW("volume", COL_VOLUME, volume_row, .level = 1, .epoch = 1, .key_epoch = 1,
 		 .next_mount = 2, .name = SPAN_LITERAL("demo"));
 	SAVE_ROW("totals", COL_VOLUME, totals_row, .files = 1, .directories = 2, .bytes = 3);
+	SAVE_ROW("checkpoint", COL_VOLUME, checkpoint_row, .slot = 300, .mount = 1,
+		 .manifest = "the hash of a manifest");
 	SAVE_ROW("result", COL_RESULT, result_row, .error = -ENOENT, .value = 0);
 	MUST(bucket_edit(SPAN_NULL, 0, &a, &bucket) == 0);
 	MUST(bucket_edit(buf_span(&bucket), 2, &b, &two) == 0);
