@@ -238,6 +238,12 @@ static int serve(struct mountfs *fs, char *err, size_t err_size)
 						       : strerror(errno ? errno : EPERM));
 		return -EIO;
 	}
+	/*
+	 * Not earlier: below an automount point only the process group that systemd trusts may look
+	 * at the directory; all others wait for this very mount.
+	 */
+	if (!fs->o->foreground)
+		setsid();
 	r = notify_start(fs); /* the kernel remembers nothing before, and is not there to be told */
 	if (r == 0)
 		r = fuse_set_signal_handlers(fs->session);

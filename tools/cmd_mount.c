@@ -112,7 +112,10 @@ static void keep_memory(uint64_t budget)
 	mallopt(M_TOP_PAD, between(256 * KiB, budget / 64, 64 * MiB));
 }
 
-/* Standard streams away from the terminal, so that nobody waits for their end. */
+/*
+ * Standard streams away from the terminal, so that nobody waits for their end. The session of its
+ * own begins with the mount (fuse_serve()).
+ */
 static void let_go_of_terminal(void)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -121,7 +124,6 @@ static void let_go_of_terminal(void)
 		dup2(null, fd);
 	if (null > 2)
 		close(null);
-	setsid();
 	if (chdir("/"))
 		log_warn("mount", "cannot leave the folder", "error=%s", strerror(errno));
 }
