@@ -77,7 +77,7 @@ static bool called_as(const char *self, const char *prefix)
 
 /*
  * mount(8) empties the environment when somebody who is not root calls it, and at boot there is
- * none: what belongs to a person (configuration, cache, credentials, sockets) is found all the same.
+ * none: what belongs to a person (configuration, cache, credentials, sockets) is found anyway.
  */
 static void complete_environment(void)
 {
