@@ -23,6 +23,7 @@ packages=(
 	libsodium-dev libexpat1-dev libjansson-dev uthash-dev libmicrohttpd-dev libmount-dev libzstd-dev libcmocka-dev
 	# to test
 	fuse3 python3 python3-cryptography python3-venv ca-certificates openssl curl procps attr git rsync sqlite3 spin stress-ng
+	debhelper dpkg-dev lintian mandoc
 	clang libclang-rt-dev
 )
 

@@ -73,21 +73,41 @@ def newer_package(folder):
     return deb
 
 
+def is_removed(group):
+    """A control group can be removed when the last of its processes has really ended."""
+    with contextlib.suppress(OSError):
+        os.rmdir(group)
+    return not os.path.exists(group)
+
+
 class Machine:
-    """A copy of this machine: what happens in it does not happen here. Its /root is ours, seen from outside as self.outside()."""
+    """A copy of this machine: what happens in it does not happen here. Its folders are seen from here by outside(path).
+
+    Its first process waits for boot(), which makes systemd of it; without that it is a machine where nothing runs. /sys and
+    /proc/sys are read-only: they are not of the copy."""
 
     SETUP = """set -e
 mount -t tmpfs none "$0"
 mkdir "$0/upper" "$0/work" "$0/root"
 mount -t overlay none -o "lowerdir=/,upperdir=$0/upper,workdir=$0/work" "$0/root"
 cd "$0/root"
-for folder in dev sys; do mount --rbind "/$folder" "$folder"; done
+rm -rf var/lib/man-db/auto-update etc/systemd/system/*.wants
+ln -sf /dev/null etc/tmpfiles.d/tmp.conf # it would empty /tmp, where the test's own files are
+mount -t tmpfs none dev
+for device in null zero full random urandom tty; do touch "dev/$device"; mount --bind "/dev/$device" "dev/$device"; done
+mkdir dev/pts dev/shm
+mount -t devpts none dev/pts
+mknod -m 666 dev/fuse c 10 229 # as udev makes it
+[ ! -e /dev/autofs ] || mknod -m 600 dev/autofs c 10 235
 mount -t proc none proc
+mount --bind proc/sys proc/sys
+mount -o remount,bind,ro proc/sys
+mount --bind /sys sys
+mount -o remount,bind,ro sys
+mount -t cgroup2 none sys/fs/cgroup
 mount -t tmpfs none run
-mknod -m 666 root/fuse c 10 229 # as udev makes it
-mount --bind root/fuse dev/fuse
 echo ready
-exec chroot . sleep 1000
+exec chroot . sh -c 'read boot; exec env -i container=lxc /lib/systemd/systemd --system --unit=multi-user.target'
 """
 
     def __init__(self, installed=True, environment=None):
@@ -98,18 +118,22 @@ exec chroot . sleep 1000
             raise Skip("a copy of the machine is made by root only")
         deb = package() if self.installed else None
         self.folder = tempfile.mkdtemp(prefix="mm-")
+        self.group = self.control_group()
         self.process = subprocess.Popen(
-            ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "sh", "-c", self.SETUP, self.folder],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        if self.process.stdout.readline() != "ready\n":
-            why = self.process.stderr.read().strip()
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--pid", "--cgroup", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "private",
+             "sh", "-c", self.SETUP, self.folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=lambda: write_file(os.path.join(self.group, "cgroup.procs"), b"0"))
+        try:
+            if self.process.stdout.readline() != "ready\n":
+                raise Skip(f"no copy of this machine can be made: {self.process.stderr.read().strip()}")
+            with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as f:
+                self.first = int(f.read().split()[0])
+            wait_until(lambda: os.readlink(f"/proc/{self.first}/root") != "/", "the copy's root")
+            if deb:
+                self.install(deb)
+        except BaseException:
             self.__exit__()
-            raise Skip(f"no overlay over the root in a namespace of its own: {why}")
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as f:
-            self.first = int(f.read().split()[0])
-        wait_until(lambda: os.readlink(f"/proc/{self.first}/root") != "/", "the copy's root")
-        if deb:
-            self.install(deb)
+            raise
         return self
 
     def __exit__(self, *exc):
@@ -117,6 +141,32 @@ exec chroot . sleep 1000
         self.process.communicate()
         wait_until(lambda: not os.listdir(self.folder), "the end of the copy")
         os.rmdir(self.folder)
+        for folder, _, _ in os.walk(self.group, topdown=False):
+            wait_until(lambda folder=folder: is_removed(folder), f"the end of the processes of {folder}")
+
+    @staticmethod
+    def control_group():
+        """A group of its own: systemd believes that all groups are its own."""
+        with open("/proc/self/mounts") as f:
+            tops = [line.split()[1] for line in f if line.split()[2] == "cgroup2"]
+        if not tops:
+            raise Skip("this machine has no control groups (version 2)")
+        try:
+            return tempfile.mkdtemp(prefix="mangrove-test-", dir=tops[0])
+        except OSError as e:
+            raise Skip(f"no control group can be made in {tops[0]}: {e}") from None
+
+    def boot(self):
+        self.process.stdin.write("boot\n")
+        self.process.stdin.flush()
+        wait_until(lambda: self.run("systemctl", "is-active", "multi-user.target", check=False).returncode == 0, "the boot")
+
+    def journal(self):
+        return self.run("journalctl", "--no-pager", "-n", "60", check=False).stdout
+
+    def shut_down(self):
+        self.run("systemctl", "--no-block", "poweroff")
+        self.process.wait(LIMIT_S)
 
     def outside(self, path):
         return f"/proc/{self.first}/root{path}"
@@ -147,8 +197,8 @@ exec chroot . sleep 1000
         words = [word for name, url in stores.items() for word in ("--store", f"{name}={url}")]
         self.run("mangrove", "format", "demo", *words, *options, user=owner)
 
-    def fstab(self, options):
-        write_file(self.outside("/etc/fstab"), f"demo /mnt/demo mangrove {options} 0 0\n".encode())
+    def fstab(self, options, volume="demo", folder="/mnt/demo"):
+        write_file(self.outside("/etc/fstab"), f"{volume} {folder} mangrove {options} 0 0\n".encode())
 
     def daemons(self):
         """By the program that runs: a helper of mount(8) keeps its name when it becomes the daemon."""
@@ -248,6 +298,18 @@ def test_fstab():
         machine.run("umount", "/mnt/demo")
 
 
+@contextlib.contextmanager
+def hanging(rig, *names):
+    servers = [rig.servers[name].process for name in names]
+    for server in servers:
+        server.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for server in servers:
+            server.send_signal(signal.SIGCONT)
+
+
 def test_umount_waits_for_what_was_written():
     """With two stores that hang, and until they are back."""
     with Rig("standin", formatted=False) as rig, Machine(environment=rig.env) as machine, contextlib.ExitStack() as stack:
@@ -260,19 +322,14 @@ def test_umount_waits_for_what_was_written():
             stack.callback(process.kill)
             return process
 
-        servers = [rig.servers[name].process for name in ("azure", "google")]
-        for server in servers:
-            stack.callback(server.send_signal, signal.SIGCONT)
-            server.send_signal(signal.SIGSTOP)
-        writer = start("sh", "-c", "head -c 1000000 /dev/urandom >/mnt/demo/file")
-        wait_until(lambda: json.loads(machine.run("mangrove", "status", "--json", check=False).stdout)["pending"]["dirty_bytes"],
-                   "something to upload")
-        umount = start("umount", "/mnt/demo")
-        time.sleep(2)
-        assert umount.poll() is None, f"umount did not wait: {umount.stderr.read()}"
-        assert machine.run("mountpoint", "-q", "/mnt/demo")
-        for server in servers:
-            server.send_signal(signal.SIGCONT)
+        with hanging(rig, "azure", "google"):
+            writer = start("sh", "-c", "head -c 1000000 /dev/urandom >/mnt/demo/file")
+            wait_until(lambda: json.loads(machine.run("mangrove", "status", "--json", check=False).stdout)["pending"]["dirty_bytes"],
+                       "something to upload")
+            umount = start("umount", "/mnt/demo")
+            time.sleep(2)
+            assert umount.poll() is None, f"umount did not wait: {umount.stderr.read()}"
+            assert machine.run("mountpoint", "-q", "/mnt/demo")
         assert umount.wait(LIMIT_S) == 0, umount.stderr.read()
         assert writer.wait(LIMIT_S) == 0, writer.stderr.read()
         assert not machine.daemons()
@@ -340,6 +397,45 @@ def test_what_systemd_makes_of_fstab():
             assert ("x-systemd.automount" in line) == os.path.exists(os.path.join(out, "mnt-demo.automount")), line
             assert "Before=local-fs.target" not in mount, f"not ordered as a network filesystem: {mount}"
             assert ("TimeoutSec=10min" in mount) == ("mount-timeout" in line), mount
+
+
+def test_boot_and_shutdown():
+    """systemd as the first process of the copy. The stores are out of reach at first; a shutdown waits for what was written."""
+    if not os.path.exists("/lib/systemd/systemd"):
+        raise Skip("systemd is not installed")
+    with Rig("standin") as rig:
+        with Machine(environment=rig.env) as machine:
+            machine.sh("mkdir -p /mnt/auto /mnt/first")
+            for path in (rig.key, rig.config):
+                shutil.copy(path, machine.outside("/etc/mangrove/"))
+            environment = [f"{k}={v}" for k, v in rig.env.items() if k.startswith(("AWS_", "AZURE_", "GOOGLE_"))]
+            write_file(machine.outside("/etc/mangrove/volume.env"),
+                       "\n".join([*environment, "MANGROVE_DIR=/mnt/unit", "MANGROVE_OPTIONS=listen=none,deadline=3s"]).encode())
+            machine.sh("mkdir /etc/systemd/system.conf.d /etc/systemd/system/multi-user.target.wants")
+            write_file(machine.outside("/etc/systemd/system.conf.d/access.conf"),
+                       f"[Manager]\nDefaultEnvironment={' '.join(environment)}\n".encode())
+            machine.fstab("_netdev,nofail,x-systemd.automount,x-systemd.mount-timeout=10min,listen=none,deadline=3s,"
+                          "cache_dir=/var/cache/mangrove/auto", "volume", "/mnt/auto")
+            machine.run("systemctl", "enable", "remote-fs.target", "mangrove@volume")
+            for server in rig.servers.values():
+                server.fault(op="any", fault="refuse", count=0)
+            try:
+                machine.boot()
+                assert machine.run("systemctl", "is-active", "mnt-auto.automount").stdout == "active\n"
+                wait_until(lambda: "auto-restart" in machine.run("systemctl", "show", "mangrove@volume").stdout, "a first try in vain")
+                assert machine.run("ls", "/mnt/auto/.", check=False).returncode
+            finally:
+                for server in rig.servers.values():
+                    server.clear()
+            wait_until(lambda: machine.run("systemctl", "is-active", "mangrove@volume", check=False).returncode == 0, "the unit")
+            machine.sh("echo unit >/mnt/unit/file")
+            machine.run("systemctl", "stop", "mangrove@volume")
+            assert machine.sh("cat /mnt/auto/file").stdout == "unit\n"
+            assert len(machine.daemons()) == 1
+            machine.sh("head -c 5000000 /dev/zero >/mnt/auto/large; echo shutdown >/mnt/auto/file")
+            machine.shut_down()
+        mount = rig.mount()
+        assert read_file(mount.path("file")) == b"shutdown\n" and os.path.getsize(mount.path("large")) == 5000000
 
 
 # ---- manual pages and completions ----
