@@ -370,8 +370,10 @@ void bucket_refresh(struct bucket *b, uint64_t dir, bool deep)
 {
 	struct place place;
 
-	if (place_get(b, dir, &place) == 0 && place.is_dir)
-		belief_refresh(b, span_str(place.key), deep);
+	if (place_get(b, dir, &place) || !place.is_dir)
+		return;
+	belief_refresh(b, span_str(place.key), deep);
+	jobs_outdate(b, span_str(place.key));
 }
 
 void bucket_status_get(struct bucket *b, struct bucket_status *ret)

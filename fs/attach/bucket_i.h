@@ -293,6 +293,8 @@ must_check int job_start(struct bucket *b, uint64_t dir, struct span prefix, str
 must_check int job_wait(struct bucket *b, const struct cover *seen, uint64_t deadline_ns);
 /* Somebody reads in this directory: a listing ahead of him goes on. */
 void job_demand(struct bucket *b, struct span prefix);
+/* Listings of what is in the directory end: they have seen what was before. */
+void jobs_outdate(struct bucket *b, struct span prefix);
 /* Ends all listings and waits for them. */
 void jobs_stop(struct bucket *b);
 

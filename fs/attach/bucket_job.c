@@ -8,10 +8,10 @@
 
 /* ---- the task ---- */
 
-static bool is_stopping(struct bucket *b)
+static bool is_stopped(struct job *j)
 {
-	LOCK_SCOPE(&b->sync.lock);
-	return b->sync.stopping;
+	LOCK_SCOPE(&j->bucket->sync.lock);
+	return j->bucket->sync.stopping || j->outdated;
 }
 
 static bool is_over(const struct job *j)
@@ -43,7 +43,7 @@ static void pause_job(struct job *j)
 
 	LOCK_SCOPE(&b->sync.lock);
 	if (!may_go_on_locked(j)) {
-		while (!b->sync.stopping && !may_go_on_locked(j) && !j->left)
+		while (!b->sync.stopping && !j->outdated && !may_go_on_locked(j) && !j->left)
 			j->left = cond_wait(&b->sync.changed, &b->sync.lock, until_ns) ==
 				  -ETIMEDOUT;
 		return;
@@ -51,7 +51,7 @@ static void pause_job(struct job *j)
 	for (unsigned i = 0; i < j->n; i++)
 		if (!j->range[i]->done)
 			until_ns = MIN(until_ns, j->range[i]->not_before_ns);
-	while (!b->sync.stopping && clock_now() < until_ns)
+	while (!b->sync.stopping && !j->outdated && clock_now() < until_ns)
 		(void)cond_wait(&b->sync.changed, &b->sync.lock, until_ns);
 }
 
@@ -99,7 +99,6 @@ static void cancel_rest(struct job *j)
 
 static void note_end(struct job *j, bool stopped)
 {
-
 	struct bucket *b = j->bucket;
 
 	if (!j->error && !j->left && !stopped)
@@ -122,15 +121,15 @@ static void job_task(void *arg)
 		if (may_go_on(j))
 			ask_all(j);
 		wait_for_answers(j);
-		for (unsigned i = 0; i < j->n && !j->error; i++)
+		stopped = is_stopped(j);
+		for (unsigned i = 0; i < j->n && !j->error && !stopped; i++)
 			if (j->range[i]->call && call_finished(&j->range[i]->call->call))
 				range_take(j, j->range[i]);
-		if (!j->error)
+		if (!j->error && !stopped)
 			ranges_split(j);
-		stopped = is_stopping(j->bucket);
 	}
 	cancel_rest(j);
-	note_end(j, stopped && !is_over(j));
+	note_end(j, stopped);
 }
 
 /* ---- starting and ending ---- */
@@ -243,24 +242,54 @@ int job_start(struct bucket *b, uint64_t dir, struct span prefix, struct span fr
 	return r;
 }
 
+/* The questions of listings that are to end, to be cancelled without the lock. */
+struct cancelling {
+	struct call *call[JOBS_MAX * JOB_QUESTIONS];
+	size_t n;
+};
+
+static void end_job_locked(struct job *j, struct cancelling *c)
+{
+	j->outdated = true;
+	for (unsigned i = 0; i < j->n && c->n < ARRAY_SIZE(c->call); i++)
+		if (j->range[i]->call)
+			c->call[c->n++] = call_ref(&j->range[i]->call->call);
+	cond_broadcast(&j->bucket->sync.changed);
+}
+
+static void cancel_all(struct cancelling *c)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		call_cancel(c->call[i]);
+		call_unref(c->call[i]);
+	}
+}
+
+void jobs_outdate(struct bucket *b, struct span prefix)
+{
+	struct cancelling c = { 0 };
+	struct job *j;
+
+	lock_take(&b->sync.lock);
+	DL_FOREACH(b->sync.jobs, j)
+		if (span_starts(j->prefix, prefix) || span_starts(prefix, j->prefix))
+			end_job_locked(j, &c);
+	lock_give(&b->sync.lock);
+	cancel_all(&c);
+}
+
 void jobs_stop(struct bucket *b)
 {
-	struct call *calls[JOBS_MAX * JOB_QUESTIONS];
+	struct cancelling c = { 0 };
 	struct job *j;
-	size_t n = 0;
 
 	lock_take(&b->sync.lock);
 	b->sync.stopping = true;
 	cond_broadcast(&b->sync.changed);
 	DL_FOREACH(b->sync.jobs, j)
-		for (unsigned i = 0; i < j->n && n < ARRAY_SIZE(calls); i++)
-			if (j->range[i]->call)
-				calls[n++] = call_ref(&j->range[i]->call->call);
+		end_job_locked(j, &c);
 	lock_give(&b->sync.lock);
-	for (size_t i = 0; i < n; i++) {
-		call_cancel(calls[i]);
-		call_unref(calls[i]);
-	}
+	cancel_all(&c);
 	lock_take(&b->sync.lock);
 	while (b->sync.n_jobs)
 		(void)cond_wait(&b->sync.changed, &b->sync.lock, NEVER);

@@ -58,6 +58,7 @@ struct job {
 	uint64_t unwanted; /* pages since somebody read there */
 	unsigned waiting;  /* who waits for a page */
 	bool left;         /* ahead, and nobody came */
+	bool outdated;     /* somebody wants to know it anew: it ends */
 	int error;
 };
 

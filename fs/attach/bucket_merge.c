@@ -294,11 +294,11 @@ static int add_file(struct merge *m, struct span rel, const struct list_entry *e
 	uint64_t ino;
 	int r;
 
-	if (!rel.len && !e->size)
-		return 0; /* the directory's own mark (B5) */
 	r = step(m, f, rel, &room, &old);
 	if (r)
 		return r;
+	if (!rel.len && !e->size) /* the directory's own mark (B5) */
+		return spot_gone(m->change, &at, rel, old);
 	memcpy(seen.version[mirror], e->version, sizeof(e->version));
 	seen.flags = e->is_folder ? ROW_MARK : mark_flag(rel, e->size);
 	if (seen.flags) {

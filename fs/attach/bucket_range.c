@@ -68,7 +68,7 @@ static void put_call(struct job *j, struct range *r, struct store_call *call)
 	struct bucket *b = j->bucket;
 
 	lock_take(&b->sync.lock);
-	const bool stopping = b->sync.stopping;
+	const bool stopping = b->sync.stopping || j->outdated;
 
 	r->call = call;
 	lock_give(&b->sync.lock);
@@ -137,8 +137,10 @@ static struct page page_cut(const struct range *r, struct store_call *c)
 		struct list_entry e = c->entries[i];
 		const struct span name = span_str(e.name);
 
-		p.beyond = r->has_hi && span_compare(name, span_str(r->hi)) > 0;
-		if (p.beyond)
+		const int x = r->has_hi ? span_compare(name, span_str(r->hi)) : -1;
+
+		p.beyond = x >= 0;
+		if (x > 0)
 			break;
 		if (name.len > STORE_NAME_MAX) {
 			p.hidden++;
@@ -265,7 +267,7 @@ static void find_top(struct job *j)
 static bool end_of(const struct job *j, const struct range *r, struct span *ret)
 {
 	*ret = r->has_hi ? in_space(j, r->hi) : span_str(j->top);
-	return ret->len && span_compare(in_space(j, r->last), *ret) < 0;
+	return r->has_hi || span_compare(in_space(j, r->last), *ret) < 0;
 }
 
 /* How many keys the range still has, if they are spread as those that came. */

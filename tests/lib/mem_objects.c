@@ -332,7 +332,7 @@ static int add_entry(struct mem_op *op, struct span name, bool is_prefix,
 static int run_list(struct mem_objects *o, struct mem_op *op)
 {
 	const struct span prefix = span_str(op->name);
-	const unsigned max = op->max ? op->max : PAGE_DEFAULT;
+	const unsigned max = op->max ? op->max : o->page ?: PAGE_DEFAULT;
 	struct span last = span_str(op->after);
 	struct map_entry e;
 	bool more = map_seek(o->map, op->after[0] ? last : prefix, op->after[0], &e);
@@ -354,7 +354,8 @@ static int run_list(struct mem_objects *o, struct mem_op *op)
 			return op->next_token ? 0 : -ENOMEM;
 		}
 		if (add_entry(op, entry,
-			      op->delimiter && entry.data[entry.len - 1] == (uint8_t)op->delimiter,
+			      op->delimiter && entry.len > prefix.len &&
+				      entry.data[entry.len - 1] == (uint8_t)op->delimiter,
 			      object_of(e.value)))
 			return -ENOMEM;
 		last = span_str(op->entries[op->n_entries - 1].name);

@@ -18,6 +18,7 @@ struct mem_objects {
 	uint64_t version;
 	int64_t skew_s;
 	bool gone;       /* the bucket itself */
+	unsigned page;   /* names in a page; 0: as S3 */
 };
 struct mem_object {
 	struct blob *body;

@@ -496,6 +496,13 @@ void mem_bucket_vanish(struct mem_bucket *b, bool gone)
 	b->objects.gone = gone;
 }
 
+void mem_bucket_page(struct mem_bucket *b, unsigned names)
+{
+	LOCK_SCOPE(&b->lock);
+
+	b->objects.page = names;
+}
+
 void mem_bucket_skew(struct mem_bucket *b, int64_t seconds)
 {
 	LOCK_SCOPE(&b->lock);

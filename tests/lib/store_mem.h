@@ -47,5 +47,7 @@ void mem_bucket_each(struct mem_bucket *b,
 		     void (*fn)(const char *name, struct span body, void *arg), void *arg);
 /* The bucket itself is missing: every request is refused. */
 void mem_bucket_vanish(struct mem_bucket *b, bool gone);
+/* How many names a page of a listing has. */
+void mem_bucket_page(struct mem_bucket *b, unsigned names);
 /* Its clock is ahead of ours by so many seconds. */
 void mem_bucket_skew(struct mem_bucket *b, int64_t seconds);

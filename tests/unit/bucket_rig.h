@@ -29,6 +29,7 @@ struct rig {
 	uint64_t ttl_ns, deadline_ns;
 	const char *identity;
 	unsigned sides;
+	bool starts_nowhere; /* its stores cannot start after a name */
 };
 
 static inline void rig_plan(enum store_op op, struct span name, struct mem_fate *fate, void *arg)
@@ -39,7 +40,7 @@ static inline void rig_plan(enum store_op op, struct span name, struct mem_fate 
 		s->heads++;
 	if (op == STORE_LIST)
 		s->lists++;
-	fate->mute = s->mute;
+	fate->mute = fate->lost = s->mute;
 	fate->answer_ns = s->delay_ns;
 	if (op == STORE_LIST && s->fail_times && s->lists > s->fail_after) {
 		s->fail_times--;
@@ -54,12 +55,13 @@ static inline void rig_open(struct rig *rig)
 				    .ttl_ns = rig->ttl_ns, .deadline_ns = rig->deadline_ns };
 
 	assert_int_equal(replicas_new(NULL, &rig->replicas), 0);
-	for (unsigned i = 0; i < rig->sides; i++)
-		assert_int_equal(replicas_add(rig->replicas,
-					      store_mem(rig->side[i].bucket, names[i], rig_plan,
-							&rig->side[i]),
-					      NULL),
-				 (int)i);
+	for (unsigned i = 0; i < rig->sides; i++) {
+		struct store *s = store_mem(rig->side[i].bucket, names[i], rig_plan,
+					    &rig->side[i]);
+
+		s->starts_after &= !rig->starts_nowhere;
+		assert_int_equal(replicas_add(rig->replicas, s, NULL), (int)i);
+	}
 	o.replicas = rig->replicas;
 	assert_int_equal(bucket_new(&o, &rig->bucket), 0);
 }

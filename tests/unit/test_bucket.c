@@ -475,6 +475,91 @@ static void test_page_fails_for_good(void **state)
 	check_order(&l, 5000);
 }
 
+/* ---- a store that answers nonsense ---- */
+
+struct nonsense {
+	struct store store;
+	const char *const *names; /* in two pages; NULL ends */
+	unsigned lists;
+};
+
+static void nonsense_done(void *arg)
+{
+	struct store_call *c = arg;
+
+	call_finish(&c->call, 0);
+	store_call_unref(c);
+}
+
+static void nonsense_list(struct store *s, const struct list_req *r, struct store_call *c)
+{
+	struct nonsense *n = container_of(s, struct nonsense, store);
+	const char *const *at = n->names + (r->token ? 2 : 0);
+
+	n->lists++;
+	c->entries = calloc(2, sizeof(*c->entries));
+	for (; *at && c->n_entries < 2; at++)
+		c->entries[c->n_entries++] = (struct list_entry){ .name = strdup(*at) };
+	c->next_token = *at ? strdup("more") : NULL;
+	call_ref(&c->call);
+	task_detach(task_start("nonsense", nonsense_done, c));
+}
+
+static void nonsense_free(struct store *s)
+{
+	store_release(s);
+	free(container_of(s, struct nonsense, store));
+}
+
+static const struct store_ops nonsense_ops = { .list = nonsense_list, .free = nonsense_free };
+
+/* The root as the store lists it, after a good listing of x and y. */
+static const char *list_nonsense(struct rig *rig, const char *const *names)
+{
+	struct nonsense *n = calloc(1, sizeof(*n));
+	struct bucket_options o = { .number = 3, .identity = rig->identity, .local = rig->local,
+				    .ttl_ns = LONG_TTL, .deadline_ns = PATIENCE };
+	const char *text;
+
+	rig_close(rig);
+	assert_int_equal(store_init(&n->store, &nonsense_ops, "nonsense", "mem://"), 0);
+	n->names = names;
+	assert_int_equal(replicas_new(NULL, &rig->replicas), 0);
+	assert_int_equal(replicas_add(rig->replicas, &n->store, NULL), 0);
+	o.replicas = rig->replicas;
+	assert_int_equal(bucket_new(&o, &rig->bucket), 0);
+	bucket_refresh(rig->bucket, root(rig), true);
+	text = rig_ls(rig, root(rig));
+	return text;
+}
+
+static void test_nonsense(void **state)
+{
+	static const char *const disorder[] = { "x", "c", NULL }, *const twice[] = { "x", "x", NULL },
+				 *const repeats[] = { "x", "y", "y", "z", NULL },
+				 *const back[] = { "x", "y", "a", NULL },
+				 *const good[] = { "a", "b", "c", NULL };
+	struct rig *rig = *state;
+
+	rig_put(rig, "x", "1");
+	rig_put(rig, "y", "1");
+	rig_ls(rig, root(rig));
+	/* the old rows stay */
+	assert_string_equal(list_nonsense(rig, disorder), "x=1 y=1 ");
+	assert_string_equal(list_nonsense(rig, twice), "x=1 y=1 ");
+	assert_string_equal(list_nonsense(rig, good), "a=0 b=0 c=0 ");
+	/* of what came before it was nonsense, pages are kept; the listing is not complete */
+	assert_string_equal(list_nonsense(rig, repeats), "x=0 y=0 ");
+	assert_string_equal(list_nonsense(rig, back), "x=0 y=0 ");
+}
+
+static void test_nonsense_is_no_listing(void **state)
+{
+	static const char *const disorder[] = { "x", "c", NULL };
+
+	assert_string_equal(list_nonsense(*state, disorder), "error -5 ");
+}
+
 /* ---- size ---- */
 
 static void test_a_big_directory(void **state)
@@ -569,6 +654,83 @@ static void test_find_in_large_directories(void **state)
 	check_find(*state, 100000, "2 x 5 x 10000");
 }
 
+/* As Azure: what was read is read again at most once. */
+static void test_find_where_nothing_starts_after(void **state)
+{
+	struct rig *rig = *state;
+
+	rig_close(rig);
+	rig->starts_nowhere = true;
+	rig_open(rig);
+	put_tree(rig, 10, 100, 20);
+	assert_int_equal(rig_find(rig, root(rig)), 20000);
+	print_message("not starting after a name: %u requests, flat 20\n", rig_requests(rig));
+	assert_true(rig->side[0].lists <= 40);
+	assert_int_equal(rig->side[0].heads, 0);
+}
+
+/* ---- mirrors ---- */
+
+static int setup_mirrors(void **state)
+{
+	struct rig *rig = rig_new(2);
+
+	/* the second is the nearer one */
+	replicas_observe(rig->replicas, 0, 0, 30 * NS_PER_MS, 0);
+	replicas_observe(rig->replicas, 1, 0, 10 * NS_PER_MS, 0);
+	*state = rig;
+	return 0;
+}
+
+static void test_nearest_mirror(void **state)
+{
+	struct rig *rig = *state;
+	struct bucket_entry e;
+
+	rig_put(rig, "a", "1");
+	assert_string_equal(rig_ls(rig, root(rig)), "a=1 ");
+	assert_int_equal(rig->side[0].lists, 0);
+	assert_int_equal(rig->side[1].lists, 1);
+	assert_int_equal(rig_lookup(rig, root(rig), "a", &e), 0);
+	assert_string_equal(e.version[0], "");
+	assert_string_not_equal(e.version[1], "");
+}
+
+static void test_mirror_fails(void **state)
+{
+	struct rig *rig = *state;
+	struct bucket_entry e;
+
+	rig_put(rig, "a", "1");
+	rig_put(rig, "d/x", "1");
+	rig->side[1].mute = true;
+	assert_string_equal(rig_ls(rig, root(rig)), "a=1 d/ ");
+	assert_int_equal(rig_lookup(rig, root(rig), "a", &e), 0);
+	assert_string_not_equal(e.version[0], "");
+	assert_int_equal(rig_lookup(rig, rig_walk(rig, "d"), "x", &e), 0);
+	assert_int_equal(e.size, 1);
+	/* a refusal is no answer either, if another one answers */
+	rig->side[1].mute = false;
+	mem_bucket_vanish(rig->side[1].bucket, true);
+	bucket_refresh(rig->bucket, root(rig), true);
+	assert_string_equal(rig_ls(rig, root(rig)), "a=1 d/ ");
+}
+
+/* One mirror's token says nothing to the other: it goes on after the last name. */
+static void test_mirror_fails_in_the_middle(void **state)
+{
+	struct rig *rig = *state;
+	_cleanup_listed_ struct listed l = { 0 };
+
+	put_many(rig, "same-%04u", 5000);
+	rig->side[1].fail_after = 2;
+	rig->side[1].fail_result = -EIO;
+	rig->side[1].fail_times = 1000;
+	assert_int_equal(rig_read(rig, root(rig), &l), 0);
+	check_order(&l, 5000);
+	assert_true(rig->side[0].lists > 0);
+}
+
 /* ---- ends ---- */
 
 struct reader {
@@ -657,11 +819,18 @@ int main(void)
 		test(test_refused),
 		test(test_page_fails_in_the_middle),
 		test(test_page_fails_for_good),
+		test(test_nonsense),
+		test(test_nonsense_is_no_listing),
 		test(test_a_big_directory),
 		test(test_streams),
 		test(test_find_in_small_directories),
 		test(test_find_in_middling_directories),
 		test(test_find_in_large_directories),
+		test(test_find_where_nothing_starts_after),
+		cmocka_unit_test_setup_teardown(test_nearest_mirror, setup_mirrors, teardown),
+		cmocka_unit_test_setup_teardown(test_mirror_fails, setup_mirrors, teardown),
+		cmocka_unit_test_setup_teardown(test_mirror_fails_in_the_middle, setup_mirrors,
+						teardown),
 		test(test_many_readers),
 		test(test_end_in_the_middle),
 	};
