@@ -15,8 +15,8 @@
  * The table below is the whole syntax: what is not in it is an error, with file, line and the
  * nearest word that is.
  */
-enum section { IN_VOLUME, IN_STORE, IN_CACHE, SECTIONS };
-static const char *const section_names[] = { "volume", "store", "cache", NULL };
+enum section { IN_VOLUME, IN_STORE, IN_ATTACH, IN_CACHE, SECTIONS };
+static const char *const section_names[] = { "volume", "store", "attach", "cache", NULL };
 
 enum value_type {
 	VALUE_NAME,
@@ -28,18 +28,22 @@ enum value_type {
 	VALUE_SHARE,
 	VALUE_PRICE,
 	VALUE_ROLES,
-	VALUE_URL
+	VALUE_URL,
+	VALUE_MIRRORS, /* URLs joined by commas */
+	VALUE_BOOL,
+	VALUE_TIME
 };
 
 struct key {
 	enum section section;
 	const char *name;
 	enum value_type type;
-	size_t at; /* offset in struct config, or in struct config_store */
+	size_t at; /* offset in struct config, config_store or config_attach */
 	const char *otherwise, *help;
 };
 #define V(field) offsetof(struct config, field)
 #define S(field) offsetof(struct config_store, field)
+#define A(field) offsetof(struct config_attach, field)
 static const struct key keys[] = {
 	{ IN_VOLUME, "name", VALUE_NAME, V(name), "",
 	  "the volume's name, for people and for its files here" },
@@ -64,6 +68,15 @@ static const struct key keys[] = {
 	  "price of reading a GB: makes reads prefer cheap stores" },
 	{ IN_STORE, "roles", VALUE_ROLES, S(roles), "data,journal",
 	  "what it holds: data, journal, or both (as the volume was made)" },
+	{ IN_ATTACH, "url", VALUE_URL, A(urls[0]), "",
+	  "an existing bucket or a part of one, shown as the directory NAME" },
+	{ IN_ATTACH, "mirror", VALUE_MIRRORS, A(urls), "",
+	  "buckets with the same content, joined by commas: the nearest healthy one is read" },
+	{ IN_ATTACH, "credentials", VALUE_PATH, A(credentials), "the provider's own places",
+	  "a file with the credentials of this bucket" },
+	{ IN_ATTACH, "profile", VALUE_TEXT, A(profile), "", "a profile of the shared AWS files" },
+	{ IN_ATTACH, "read_only", VALUE_BOOL, A(read_only), "false", "true: nothing is written" },
+	{ IN_ATTACH, "ttl", VALUE_TIME, A(ttl_ns), "60s", "how long a listing is believed" },
 	{ IN_CACHE, "dir", VALUE_PATH, V(cache_dir), "/var/cache/mangrove/NAME",
 	  "folder on a local disk" },
 	{ IN_CACHE, "size", VALUE_SHARE, V(cache_size), "80%",
@@ -106,6 +119,7 @@ struct config *config_free(struct config *c)
 	if (!c)
 		return NULL;
 	free(c->file);
+	free(c->bare);
 	free(c->name);
 	free(c->key_file);
 	free(c->passphrase_file);
@@ -113,6 +127,13 @@ struct config *config_free(struct config *c)
 	free(c->recovery_key_file);
 	free(c->cache_dir);
 	free(c->cache_size);
+	for (size_t i = 0; i < c->n_attach; i++) {
+		free(c->attach[i].name);
+		for (size_t m = 0; m < c->attach[i].n_urls; m++)
+			free(c->attach[i].urls[m]);
+		free(c->attach[i].credentials);
+		free(c->attach[i].profile);
+	}
 	for (size_t i = 0; i < c->n_stores; i++) {
 		free(c->stores[i].name);
 		free(c->stores[i].url);
@@ -180,6 +201,14 @@ static int roles_parse(const char *text, uint32_t *ret)
 	return 0;
 }
 
+static int bool_parse(const char *text, bool *ret)
+{
+	*ret = !strcmp(text, "true") || !strcmp(text, "yes") || !strcmp(text, "1");
+	return *ret || !strcmp(text, "false") || !strcmp(text, "no") || !strcmp(text, "0") ?
+		       0 :
+		       -EINVAL;
+}
+
 static int price_parse(const char *text, double *ret)
 {
 	char *end;
@@ -213,6 +242,12 @@ static int number_set(const struct key *k, const char *value, void *field,
 	case VALUE_PRICE:
 		*ret_expected = "a price per GB, such as 0.09";
 		return price_parse(value, field);
+	case VALUE_BOOL:
+		*ret_expected = "true or false";
+		return bool_parse(value, field);
+	case VALUE_TIME:
+		*ret_expected = "a time such as 60s";
+		return duration_parse(value, field);
 	default:
 		*ret_expected = "data, journal, or data,journal";
 		return roles_parse(value, field);
@@ -239,11 +274,47 @@ static int text_check(const struct key *k, const char *value, const char **ret_e
 	}
 }
 
+/* The url of an attached bucket counts as one of its mirrors. */
+static void count_url(const struct key *k, void *base)
+{
+	struct config_attach *a = base;
+
+	if (k->section == IN_ATTACH && k->type == VALUE_URL)
+		a->n_urls = MAX(a->n_urls, (size_t)1);
+}
+
 static int text_set(const struct parse *p, const struct key *k, const char *value, char **field)
 {
 	free(*field);
 	*field = k->type == VALUE_PATH ? path_beside(p->file, value) : strdup(value);
 	return *field ? 0 : fail(-ENOMEM);
+}
+
+/* The first mirror is the bucket itself: url =. */
+static int mirrors_set(const struct parse *p, struct config_attach *a, const char *value, int line)
+{
+	_cleanup_free_ char *copy = strdup(value);
+	char *rest = copy, *one;
+
+	while (rest && (one = strsep(&rest, ","))) {
+		one += strspn(one, " \t");
+		one[strcspn(one, " \t")] = '\0';
+		if (!store_url_is(one))
+			return wrong(p, line, "mirror = %s: expected URLs joined by commas", value);
+		if (a->n_urls == CONFIG_MIRRORS_MAX)
+			return wrong(p, line, "more than %d mirrors", CONFIG_MIRRORS_MAX - 1);
+		a->n_urls = MAX(a->n_urls, (size_t)1);
+		a->urls[a->n_urls] = strdup(one);
+		if (!a->urls[a->n_urls++])
+			return fail(-ENOMEM);
+	}
+	return copy ? 0 : fail(-ENOMEM);
+}
+
+static bool is_number(enum value_type t)
+{
+	return t == VALUE_COPIES || t == VALUE_SIZE || t == VALUE_PRICE || t == VALUE_ROLES ||
+	       t == VALUE_BOOL || t == VALUE_TIME;
 }
 
 static int value_set(struct parse *p, const struct key *k, void *base, const char *value, int line)
@@ -256,13 +327,16 @@ static int value_set(struct parse *p, const struct key *k, void *base, const cha
 		expected = "32 hex digits";
 		r = hex_decode(value, strlen(value), field, 16);
 		p->cfg->has_id = !r;
-	} else if (k->type == VALUE_COPIES || k->type == VALUE_SIZE || k->type == VALUE_PRICE ||
-		   k->type == VALUE_ROLES) {
+	} else if (k->type == VALUE_MIRRORS) {
+		return mirrors_set(p, base, value, line);
+	} else if (is_number(k->type)) {
 		r = number_set(k, value, field, &expected);
 	} else {
 		r = text_check(k, value, &expected);
-		if (!r)
+		if (!r) {
+			count_url(k, base);
 			return text_set(p, k, value, field);
+		}
 	}
 	return r ? wrong(p, line, "%s = %s: expected %s", k->name, value, expected) : 0;
 }
@@ -321,12 +395,35 @@ static int store_section(struct parse *p, const char *name, int line, struct con
 	return 0;
 }
 
+static int attach_section(struct parse *p, const char *name, int line, struct config_attach **ret)
+{
+	struct config *c = p->cfg;
+
+	while (*name == ' ')
+		name++;
+	for (size_t i = 0; i < c->n_attach; i++) {
+		*ret = &c->attach[i];
+		if (!strcmp((*ret)->name, name))
+			return 0;
+	}
+	if (!config_name_ok(name))
+		return wrong(p, line, "[attach %s]: expected [attach NAME]", name);
+	if (c->n_attach == CONFIG_ATTACH_MAX)
+		return wrong(p, line, "more than %d attached buckets", CONFIG_ATTACH_MAX);
+	*ret = &c->attach[c->n_attach];
+	**ret = (struct config_attach){ .name = strdup(name),
+					.line = line,
+					.ttl_ns = ATTACH_TTL_NS };
+	if (!(*ret)->name)
+		return fail(-ENOMEM);
+	c->n_attach++;
+	return 0;
+}
+
 static int unknown_section(const struct parse *p, const char *section, int line)
 {
 	const char *near = nearest_word(section, section_names);
 
-	if (!strncmp(section, "attach", 6))
-		return wrong(p, line, "[%s]: this version has no attached buckets", section);
 	if (near)
 		return wrong(p, line, "unknown section [%s]; did you mean [%s]?", section, near);
 	return wrong(p, line, "unknown section [%s]", section);
@@ -336,6 +433,7 @@ static int one_key(const char *section, const char *name, const char *value, int
 {
 	struct parse *p = arg;
 	struct config_store *st;
+	struct config_attach *at = NULL;
 	const struct key *k;
 	enum section in = IN_VOLUME;
 	void *base = p->cfg;
@@ -345,6 +443,10 @@ static int one_key(const char *section, const char *name, const char *value, int
 		in = IN_STORE;
 		r = store_section(p, section + 5, line, &st);
 		base = st;
+	} else if (!strncmp(section, "attach", 6) && (section[6] == ' ' || !section[6])) {
+		in = IN_ATTACH;
+		r = attach_section(p, section + 6, line, &at);
+		base = at;
 	} else if (!strcmp(section, "cache")) {
 		in = IN_CACHE;
 	} else if (strcmp(section, "volume")) {
@@ -363,8 +465,8 @@ static int check_whole(const struct parse *p)
 	int sources =
 		!!c->key_file + !!c->passphrase_file + !!c->key_command + !!c->recovery_key_file;
 
-	if (!c->n_stores)
-		return wrong(p, 1, "no [store NAME] section");
+	if (!c->n_stores && !c->n_attach)
+		return wrong(p, 1, "no [store NAME] and no [attach NAME] section");
 	if (sources > 1)
 		return wrong(
 			p, 1,
@@ -374,6 +476,10 @@ static int check_whole(const struct parse *p)
 		if (!c->stores[i].url)
 			return wrong(p, c->stores[i].line, "[store %s] has no url",
 				     c->stores[i].name);
+	for (size_t i = 0; i < c->n_attach; i++)
+		if (!c->attach[i].urls[0])
+			return wrong(p, c->attach[i].line, "[attach %s] has no url",
+				     c->attach[i].name);
 	return 0;
 }
 
@@ -442,7 +548,10 @@ int config_explain(struct buf *ret)
 		const struct key *k = &keys[i];
 
 		if (!i || keys[i - 1].section != k->section)
-			r = buf_addf(ret, k->section == IN_STORE ? "[%s NAME]\n" : "[%s]\n",
+			r = buf_addf(ret,
+				     k->section == IN_STORE || k->section == IN_ATTACH ?
+					     "[%s NAME]\n" :
+					     "[%s]\n",
 				     section_names[k->section]);
 		if (!r)
 			r = buf_addf(ret, "%-18s %s%s%s%s\n", k->name, k->help,

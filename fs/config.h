@@ -16,6 +16,20 @@ struct config_store {
 	int line;          /* of its section, for messages */
 };
 
+/* An existing bucket, shown as a directory of its name. */
+#define CONFIG_ATTACH_MAX 64
+#define CONFIG_MIRRORS_MAX 4
+#define ATTACH_TTL_NS (60 * NS_PER_S)
+struct config_attach {
+	char *name;
+	char *urls[CONFIG_MIRRORS_MAX]; /* the bucket and those with the same content */
+	size_t n_urls;
+	char *credentials, *profile; /* or NULL; of all its stores */
+	bool read_only;
+	uint64_t ttl_ns; /* how long a listing is believed */
+	int line;
+};
+
 struct config {
 	char *file; /* where it was read from, or NULL */
 	char *name; /* or NULL: as the superblock says */
@@ -25,6 +39,9 @@ struct config {
 	unsigned acknowledge; /* copies before fsync returns; default 2 */
 	struct config_store stores[CONFIG_STORES_MAX];
 	size_t n_stores;
+	struct config_attach attach[CONFIG_ATTACH_MAX];
+	size_t n_attach;
+	char *bare; /* the one URL given: a volume if one is there, else a bucket; or NULL */
 	char *cache_dir;    /* or NULL: chosen by the volume's name */
 	char *cache_size;   /* "200G" or "80%"; default 80% */
 	uint64_t memory;    /* bytes; 0: chosen */
@@ -43,6 +60,13 @@ must_check int config_find(const char *volume, const char *file, struct config *
 			   size_t err_size);
 /* Adds a store by URL; its name is the provider's, or as given ("aws=s3://..."). */
 must_check int config_add_store(struct config *c, const char *url, char *err, size_t err_size);
+/* Adds a bucket by URL; its name is the last part of its path, or as given ("logs=gs://x"). */
+must_check int config_add_attach(struct config *c, const char *text, char *err, size_t err_size);
+/* A configuration of nothing but buckets: all words are URLs. */
+must_check int config_of_buckets(const char *const *words, size_t n, struct config **ret, char *err,
+				 size_t err_size);
+/* The one bare URL that is no volume becomes a bucket. */
+must_check int config_make_bucket(struct config *c, char *err, size_t err_size);
 /* What the configuration names as the source of the key; KEY_NONE if nothing. Borrows. */
 struct key_source config_key_source(const struct config *c);
 /* Where NAME's configuration is written by format: /etc/mangrove or below $XDG_CONFIG_HOME.

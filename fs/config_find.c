@@ -114,6 +114,89 @@ int config_add_store(struct config *c, const char *text, char *err, size_t err_s
 	return st->name && st->url ? 0 : fail(-ENOMEM);
 }
 
+/* The last part of the path: of the prefix, else the bucket, the container, the folder. */
+static void name_of_bucket(const char *url, char ret[64])
+{
+	size_t end = strcspn(url, "?"), from;
+	char last[64] = "";
+
+	snprintf(ret, 64, "bucket");
+	while (end && url[end - 1] == '/')
+		end--;
+	for (from = end; from && url[from - 1] != '/'; from--)
+		;
+	if (end == from || end - from >= 60)
+		return;
+	memcpy(last, url + from, end - from);
+	if (config_name_ok(last))
+		snprintf(ret, 64, "%s", last);
+}
+
+static bool attach_taken(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_attach; i++)
+		if (!strcmp(c->attach[i].name, name))
+			return true;
+	return false;
+}
+
+int config_add_attach(struct config *c, const char *text, char *err, size_t err_size)
+{
+	struct config_attach *a = &c->attach[c->n_attach];
+	char name[64], base[64];
+	const char *url = given_name(text, name);
+
+	if (!store_url_is(url) || (*name && !config_name_ok(name))) {
+		snprintf(err, err_size,
+			 "%s: not a bucket; expected s3://, azblob://, "
+			 "gs:// or file:// (or NAME=URL)",
+			 text);
+		return fail(-EINVAL);
+	}
+	if (c->n_attach == CONFIG_ATTACH_MAX || (*name && attach_taken(c, name))) {
+		snprintf(err, err_size, *name ? "two buckets are named %s" : "too many buckets: %s",
+			 *name ? name : text);
+		return fail(-EINVAL);
+	}
+	if (!*name) {
+		name_of_bucket(url, base);
+		snprintf(name, sizeof(name), "%s", base);
+		for (unsigned n = 2; attach_taken(c, name); n++)
+			snprintf(name, sizeof(name), "%.60s%u", base, n);
+	}
+	*a = (struct config_attach){ .name = strdup(name),
+				     .urls = { strdup(url) },
+				     .n_urls = 1,
+				     .ttl_ns = ATTACH_TTL_NS };
+	c->n_attach++;
+	return a->name && a->urls[0] ? 0 : fail(-ENOMEM);
+}
+
+int config_of_buckets(const char *const *words, size_t n, struct config **ret, char *err,
+		      size_t err_size)
+{
+	_cleanup_(config_freep) struct config *c = config_new();
+	int r = c ? 0 : fail(-ENOMEM);
+
+	for (size_t i = 0; !r && i < n; i++)
+		r = config_add_attach(c, words[i], err, err_size);
+	if (!r)
+		*ret = take_ptr(&c);
+	return r;
+}
+
+int config_make_bucket(struct config *c, char *err, size_t err_size)
+{
+	int r = config_add_attach(c, c->bare, err, err_size);
+
+	if (r)
+		return r;
+	free(c->stores[0].name);
+	free(c->stores[0].url);
+	c->n_stores = 0;
+	return 0;
+}
+
 /* Where the next URL of a list begins: commas may stand in a URL, too. */
 static const char *next_url(const char *at)
 {
@@ -125,8 +208,9 @@ static const char *next_url(const char *at)
 	return NULL;
 }
 
-static int from_urls(const char *list, struct config **ret, char *err, size_t err_size)
+static int from_urls(const char *text, struct config **ret, char *err, size_t err_size)
 {
+	const char *list = text;
 	_cleanup_(config_freep) struct config *c = config_new();
 	int r = c ? 0 : fail(-ENOMEM);
 
@@ -136,6 +220,10 @@ static int from_urls(const char *list, struct config **ret, char *err, size_t er
 
 		r = one ? config_add_store(c, one, err, err_size) : fail(-ENOMEM);
 		list = end ? end + 1 : NULL;
+	}
+	if (!r && c->n_stores == 1) {
+		c->bare = strdup(text);
+		r = c->bare ? 0 : fail(-ENOMEM);
 	}
 	if (!r)
 		*ret = take_ptr(&c);

@@ -43,6 +43,8 @@ static const struct route routes[] = {
 	{ "GET", "/metrics", act_metrics, "text/plain; version=0.0.4; charset=utf-8", true },
 	{ "GET", "/", act_page, "text/html; charset=utf-8", true },
 	{ "GET", "/where", act_where, "application/json", false },
+	{ "GET", "/names", act_names, "application/json", false },
+	{ "POST", "/refresh", act_refresh, "application/json", false },
 	{ "POST", "/sync", act_sync, "application/json", false },
 	{ "POST", "/drill", act_drill, "application/json", false },
 	{ "POST", "/loglevel", act_loglevel, "application/json", false },
@@ -166,6 +168,7 @@ static int socket_path(struct control *c, char *err, size_t err_size)
 {
 	_cleanup_buf_ struct buf folder = BUF_INIT(4096);
 	char id[9];
+	uint8_t drawn[4];
 	int r = control_folder(&folder);
 
 	if (!r)
@@ -175,7 +178,10 @@ static int socket_path(struct control *c, char *err, size_t err_size)
 			 strerror(-r));
 		return r;
 	}
-	hex_encode(span_of(journal_incarnation(c->volume->journal), 4), id);
+	/* without a journal there is no incarnation, and any name will do */
+	random_fill(drawn, sizeof(drawn));
+	hex_encode(span_of(is_bare(c->volume) ? drawn : journal_incarnation(c->volume->journal), 4),
+		   id);
 	return asprintf(&c->socket, "%s/%s-%s.sock", buf_str(&folder), c->volume->name, id) < 0 ?
 		       fail(-ENOMEM) :
 		       0;

@@ -8,6 +8,8 @@
  *   GET  /where?path=P                             the socket only, like all that follow
  *   POST /sync?all=0|1&timeout=60s                 answers when it is done
  *   POST /drill?store=S&mode=down|slow|errors|none&for=60s
+ *   GET  /names?path=P                             names that are not their keys, of a bucket
+ *   POST /refresh?path=P&deep=0|1                  what is remembered of a bucket is asked again
  *   POST /loglevel?level=debug&only=http,journal
  *
  * Errors are JSON: {"error": "a sentence"}.

@@ -179,6 +179,10 @@ static int subdir_root(struct mountfs *fs, char *err, size_t err_size)
 	fs->root = ROOT_INO;
 	if (!fs->o->subdir)
 		return 0;
+	if (is_bare(fs->v)) {
+		snprintf(err, err_size, "subdir=%s: there is no volume", fs->o->subdir);
+		return -EINVAL;
+	}
 	if (!path)
 		return fail(-ENOMEM);
 	while ((part = strsep(&rest, "/"))) {
@@ -201,6 +205,12 @@ static int subdir_root(struct mountfs *fs, char *err, size_t err_size)
 	return 0;
 }
 
+/* Of the memory: what volumes keep for dirty data is free where there is none. */
+static uint64_t draft_share(const struct mountfs *fs)
+{
+	return fs->v->memory_bytes / (is_bare(fs->v) ? 4 : 16);
+}
+
 static int prepare(struct mountfs *fs, char *err, size_t err_size)
 {
 	int r = subdir_root(fs, err, err_size);
@@ -209,7 +219,8 @@ static int prepare(struct mountfs *fs, char *err, size_t err_size)
 		return r;
 	fs->readers = pool_new("reader", 32, 4096);
 	fs->writers = pool_new("writer", 64, 4096);
-	if (!fs->readers || !fs->writers)
+	fs->at_budget = budget_new("attached", MAX(draft_share(fs), (uint64_t)64 * MiB));
+	if (!fs->readers || !fs->writers || !fs->at_budget)
 		return fail(-ENOMEM);
 	r = session_new(fs);
 	if (r == 0)
@@ -258,15 +269,24 @@ static int serve(struct mountfs *fs, char *err, size_t err_size)
 int fuse_serve(struct volume *v, const struct mount_options *o, int ready_fd, char *err,
 	       size_t err_size)
 {
-	struct mountfs fs = { .v = v, .o = o, .ready_fd = ready_fd };
+	struct mountfs *fs = calloc(1, sizeof(*fs));
 	int r;
 
 	err[0] = 0;
-	r = prepare(&fs, err, err_size);
+	if (!fs)
+		return fail(-ENOMEM);
+	fs->v = v;
+	fs->o = o;
+	fs->ready_fd = ready_fd;
+	lock_init(&fs->at_lock, RANK_LEAF);
+	r = prepare(fs, err, err_size);
 	if (r == 0)
-		r = serve(&fs, err, err_size);
+		r = serve(fs, err, err_size);
 	if (r < 0 && !err[0])
 		snprintf(err, err_size, "the mount at %s failed: %s", o->dir, strerror(-r));
-	release(&fs);
+	release(fs);
+	budget_free(fs->at_budget);
+	lock_release(&fs->at_lock);
+	free(fs);
 	return r;
 }

@@ -192,11 +192,20 @@ void do_readlink(fuse_req_t req, fuse_ino_t ino)
 #define SHOWN_BYTES (1ull << 50)
 #define SHOWN_FILES (1ull << 40)
 
+void statfs_shown(struct statvfs *ret, uint64_t files, uint64_t bytes)
+{
+	*ret = (struct statvfs){ .f_bsize = 4096, .f_frsize = 4096, .f_namemax = NAME_MAX_BYTES };
+	ret->f_blocks = (SHOWN_BYTES + bytes) / ret->f_frsize;
+	ret->f_bfree = ret->f_bavail = SHOWN_BYTES / ret->f_frsize;
+	ret->f_files = SHOWN_FILES + files;
+	ret->f_ffree = ret->f_favail = SHOWN_FILES;
+}
+
 void do_statfs(fuse_req_t req, fuse_ino_t ino)
 {
 	struct mountfs *fs = fs_of(req);
 	struct totals_row t = { 0 };
-	struct statvfs st = { .f_bsize = 4096, .f_frsize = 4096, .f_namemax = NAME_MAX_BYTES };
+	struct statvfs st;
 	int r = ns_totals(commit_lock(commit_of(fs)), &t);
 
 	commit_unlock(commit_of(fs));
@@ -204,10 +213,7 @@ void do_statfs(fuse_req_t req, fuse_ino_t ino)
 		reply_err(req, r);
 		return;
 	}
-	st.f_blocks = (SHOWN_BYTES + t.bytes) / st.f_frsize;
-	st.f_bfree = st.f_bavail = SHOWN_BYTES / st.f_frsize;
-	st.f_files = SHOWN_FILES + t.files + t.directories;
-	st.f_ffree = st.f_favail = SHOWN_FILES;
+	statfs_shown(&st, t.files + t.directories, t.bytes);
 	fuse_reply_statfs(req, &st);
 }
 

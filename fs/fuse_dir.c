@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Directories. Cursors: 0 begins, 1 is after ".", 2 after "..", the rest are the namespace's own,
- * which stay valid while the directory changes.
+ * Directories. Cursors: 0 begins, 1 is after ".", 2 after "..", in the root those after it are of
+ * the attached buckets, the rest are the namespace's own, which stay valid while the directory
+ * changes.
  */
 #include "fs/fuse_i.h"
 
@@ -106,6 +107,19 @@ static bool add_dots(struct out *o, uint64_t off)
 	return off >= CURSOR_DOTDOT || add(o, "..", &dir, CURSOR_DOTDOT);
 }
 
+/* The attached buckets, in the root. */
+static bool add_attached(struct mountfs *fs, struct out *o, uint64_t off, uint64_t last)
+{
+	size_t len;
+	bool all;
+
+	if (off >= last || last == CURSOR_DOTDOT)
+		return true;
+	all = at_top_entries(fs, o->req, o->buf + o->len, o->size - o->len, o->plus, off, &len);
+	o->len += len;
+	return all;
+}
+
 static void add_entries(struct mountfs *fs, struct out *o, struct listing *l)
 {
 	for (size_t i = 0; i < l->n; i++) {
@@ -139,15 +153,14 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, bool pl
 	struct mountfs *fs = fs_of(req);
 	struct listing l = { .max = entries_that_fit(size, plus), .plus = plus };
 	struct out o = { .req = req, .size = size, .plus = plus };
+	const uint64_t dir = real_ino(fs, ino), last = at_top_last(fs, dir);
 	int r;
 
 	o.buf = malloc(size);
 	l.v = malloc(l.max * sizeof(*l.v));
-	r = o.buf && l.v
-		    ? collect(fs, real_ino(fs, ino), off > CURSOR_DOTDOT ? (uint64_t)off : 0, &l)
-		    : -ENOMEM;
+	r = o.buf && l.v ? collect(fs, dir, (uint64_t)off > last ? (uint64_t)off : 0, &l) : -ENOMEM;
 	if (r == 0) {
-		if (add_dots(&o, (uint64_t)off))
+		if (add_dots(&o, (uint64_t)off) && add_attached(fs, &o, (uint64_t)off, last))
 			add_entries(fs, &o, &l);
 		fuse_reply_buf(req, o.buf, o.len);
 	} else {

@@ -21,6 +21,8 @@
 struct notify;
 struct interrupts;
 
+#define AT_OPENED 4096
+
 struct mountfs {
 	struct volume *v;
 	const struct mount_options *o;
@@ -34,6 +36,13 @@ struct mountfs {
 	uint64_t others_ns;    /* clock of the last change by another mount; atomic */
 	_Atomic bool can_expire; /* the kernel can expire an entry without dropping it */
 	struct volume_hooks hooks;
+	/* attached buckets */
+	struct lock at_lock; /* RANK_LEAF */
+	struct writing *writings;
+	struct budget *at_budget; /* of what is being written there */
+	struct at_opened {
+		uint64_t ino, version;
+	} opened[AT_OPENED]; /* what the kernel has pages of */
 };
 
 static inline struct mountfs *fs_of(fuse_req_t req)
@@ -95,6 +104,8 @@ void stat_fill(struct mountfs *fs, uint64_t ino, const struct inode_row *row, st
 /* How long the kernel may believe an answer, seconds. */
 double cache_seconds(struct mountfs *fs);
 int entry_of(struct mountfs *fs, uint64_t ino, struct fuse_entry_param *ret);
+/* What df shows: an object store has no size. */
+void statfs_shown(struct statvfs *ret, uint64_t files, uint64_t bytes);
 
 /* A pool's function that answers a request; runs it, or answers -ENOMEM/-EAGAIN in its place. */
 void run_later(struct pool *pool, struct later *l, task_fn *fn, void *arg);
@@ -149,6 +160,60 @@ void do_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len
 		  struct fuse_file_info *fi);
 void do_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
 void do_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *fi,
+			fuse_ino_t to, off_t to_off, struct fuse_file_info *to_fi, size_t len,
+			int flags);
+/*
+ * fuse_attach.c: the same on attached buckets, where the inode is one of theirs (at_place) or the
+ * name is (at_name).
+ */
+bool at_place(struct mountfs *fs, fuse_ino_t ino);
+bool at_name(struct mountfs *fs, fuse_ino_t parent, const char *name);
+/*
+ * The attachments' entries in the volume's root, after the cursor `off`: *ret_len bytes of buf.
+ * True: those were all.
+ */
+bool at_top_entries(struct mountfs *fs, fuse_req_t req, char *buf, size_t size, bool plus,
+		    uint64_t off, size_t *ret_len);
+/* The cursor of the last of them; that of ".." where there are none. */
+uint64_t at_top_last(struct mountfs *fs, uint64_t root);
+void at_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void at_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void at_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void at_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void at_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void at_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void at_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent,
+	       const char *to_name, unsigned flags);
+void at_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
+void at_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi);
+void at_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void at_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
+		struct fuse_file_info *fi);
+void at_readlink(fuse_req_t req, fuse_ino_t ino);
+void at_statfs(fuse_req_t req, fuse_ino_t ino);
+void at_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+		 int flags);
+void at_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void at_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void at_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+void at_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void at_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void at_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi);
+void at_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void at_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void at_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void at_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void at_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
+	      struct fuse_file_info *fi);
+void at_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void at_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void at_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void at_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
+		  struct fuse_file_info *fi);
+void at_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
+void at_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *fi,
 			fuse_ino_t to, off_t to_off, struct fuse_file_info *to_fi, size_t len,
 			int flags);
 /* Opens the file for a handle and sets what the kernel may cache of it. */

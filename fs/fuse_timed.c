@@ -50,64 +50,99 @@ void timed_end(const struct later *l)
 		metric_observe_ns(l->metric, clock_now() - l->begin_ns);
 }
 
-#define TIMED(name, parameters, arguments)                                                         \
+/* `at`: does it concern an attached bucket? */
+#define TIMED(name, at, parameters, arguments)                                                     \
 	static void timed_##name parameters                                                        \
 	{                                                                                          \
 		static struct metric *_Atomic m;                                                   \
 \
 		begin(&m, #name);                                                                  \
-		do_##name arguments;                                                               \
+		if (at)                                                                            \
+			at_##name arguments;                                                       \
+		else                                                                               \
+			do_##name arguments;                                                       \
 		end();                                                                             \
 	}
 
-TIMED(lookup, (fuse_req_t req, fuse_ino_t parent, const char *name), (req, parent, name))
-TIMED(getattr, (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
-TIMED(setattr, (fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set, struct
+TIMED(lookup, at_name(fs_of(req), parent, name),
+	(fuse_req_t req, fuse_ino_t parent, const char *name), (req, parent, name))
+TIMED(getattr, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
+TIMED(setattr, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set, struct
 	fuse_file_info *fi), (req, ino, attr, set, fi))
-TIMED(readlink, (fuse_req_t req, fuse_ino_t ino), (req, ino))
-TIMED(mknod, (fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t
+TIMED(readlink, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino), (req, ino))
+TIMED(mknod, at_name(fs_of(req), parent, name),
+	(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t
 	rdev), (req, parent, name, mode, rdev))
-TIMED(mkdir, (fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode), (req,
+TIMED(mkdir, at_name(fs_of(req), parent, name),
+	(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode), (req,
 	parent, name, mode))
-TIMED(unlink, (fuse_req_t req, fuse_ino_t parent, const char *name), (req, parent, name))
-TIMED(rmdir, (fuse_req_t req, fuse_ino_t parent, const char *name), (req, parent, name))
-TIMED(symlink, (fuse_req_t req, const char *target, fuse_ino_t parent, const char
+TIMED(unlink, at_name(fs_of(req), parent, name),
+	(fuse_req_t req, fuse_ino_t parent, const char *name), (req, parent, name))
+TIMED(rmdir, at_name(fs_of(req), parent, name),
+	(fuse_req_t req, fuse_ino_t parent, const char *name), (req, parent, name))
+TIMED(symlink, at_name(fs_of(req), parent, name),
+	(fuse_req_t req, const char *target, fuse_ino_t parent, const char
 	*name), (req, target, parent, name))
-TIMED(rename, (fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to, const
+TIMED(rename, at_name(fs_of(req), parent, name) || at_name(fs_of(req), to, to_name),
+	(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to, const
 	char *to_name, unsigned flags), (req, parent, name, to, to_name, flags))
-TIMED(link, (fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name), (req,
+TIMED(link, at_place(fs_of(req), ino) || at_name(fs_of(req), parent, name),
+	(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name), (req,
 	ino, parent, name))
-TIMED(open, (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
-TIMED(read, (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
+TIMED(open, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
+TIMED(read, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
 	fuse_file_info *fi), (req, ino, size, off, fi))
-TIMED(write, (fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
+TIMED(write, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
 	struct fuse_file_info *fi), (req, ino, data, size, off, fi))
-TIMED(flush, (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
-TIMED(release, (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
-TIMED(fsync, (fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi),
+TIMED(flush, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
+TIMED(release, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
+TIMED(fsync, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi),
 	(req, ino, datasync, fi))
-TIMED(opendir, (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
-TIMED(readdir, (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
+TIMED(opendir, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
+TIMED(readdir, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
 	fuse_file_info *fi), (req, ino, size, off, fi))
-TIMED(readdirplus, (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
+TIMED(readdirplus, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
 	fuse_file_info *fi), (req, ino, size, off, fi))
-TIMED(releasedir, (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
-TIMED(fsyncdir, (fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info
+TIMED(releasedir, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), (req, ino, fi))
+TIMED(fsyncdir, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info
 	*fi), (req, ino, datasync, fi))
-TIMED(statfs, (fuse_req_t req, fuse_ino_t ino), (req, ino))
-TIMED(setxattr, (fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
+TIMED(statfs, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino), (req, ino))
+TIMED(setxattr, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
 	size_t size, int flags), (req, ino, name, value, size, flags))
-TIMED(getxattr, (fuse_req_t req, fuse_ino_t ino, const char *name, size_t size), (req,
+TIMED(getxattr, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size), (req,
 	ino, name, size))
-TIMED(listxattr, (fuse_req_t req, fuse_ino_t ino, size_t size), (req, ino, size))
-TIMED(removexattr, (fuse_req_t req, fuse_ino_t ino, const char *name), (req, ino, name))
-TIMED(create, (fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct
+TIMED(listxattr, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, size_t size), (req, ino, size))
+TIMED(removexattr, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, const char *name), (req, ino, name))
+TIMED(create, at_name(fs_of(req), parent, name),
+	(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, struct
 	fuse_file_info *fi), (req, parent, name, mode, fi))
-TIMED(fallocate, (fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, struct
+TIMED(fallocate, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, struct
 	fuse_file_info *fi), (req, ino, mode, off, len, fi))
-TIMED(lseek, (fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct
+TIMED(lseek, at_place(fs_of(req), ino),
+	(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct
 	fuse_file_info *fi), (req, ino, off, whence, fi))
-TIMED(copy_file_range, (fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info
+TIMED(copy_file_range, at_place(fs_of(req), ino) || at_place(fs_of(req), to),
+	(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info
 	*fi, fuse_ino_t to, off_t to_off, struct fuse_file_info *to_fi, size_t len, int flags),
 	(req, ino, off, fi, to, to_off, to_fi, len, flags))
 

@@ -8,6 +8,7 @@
 #include "base/metrics.h"
 #include "base/text.h"
 #include "fs/ns/lookup.h"
+#include "fs/status_i.h"
 
 #define GB 1e9
 /* Rows read per hold of the namespace's lock, so that a long list does not stop the mount. */
@@ -189,10 +190,13 @@ static int take_snapshot(struct status *s, struct snapshot *to)
 	int r;
 
 	*to = (struct snapshot){ 0 };
+	pieces_stats_get(v->pieces, &to->pieces);
+	to->degraded = status_attached_degraded(v);
+	if (is_bare(v))
+		return 0;
 	commit_status_get(v->commit, &to->commit);
 	data_status_get(v->data, &to->data);
 	repair_status_get(v->repair, &to->repair);
-	pieces_stats_get(v->pieces, &to->pieces);
 	volume_stopped(v, to->stopped, sizeof(to->stopped));
 	r = read_totals(v, to);
 	if (!r)
@@ -277,10 +281,8 @@ static double price_of(const struct volume *v, const char *name)
 	return 0;
 }
 
-static struct json *store_part(const struct volume *v, const struct snapshot *s, unsigned i)
+struct json *status_store(const struct store *st, const struct replica_health *h)
 {
-	const struct store *st = replicas_store(v->replicas, i);
-	const struct replica_health *h = &s->health[i];
 	struct json *j = json_object_new();
 
 	json_set_str(j, "name", st->name);
@@ -296,11 +298,20 @@ static struct json *store_part(const struct volume *v, const struct snapshot *s,
 	json_set_uint(j, "bytes_read", h->stats.bytes_read);
 	json_set_uint(j, "bytes_written", h->stats.bytes_written);
 	json_set_uint(j, "in_flight_chunks", h->in_flight);
+	json_set_str(j, "last_error", *h->stats.last_error ? h->stats.last_error : NULL);
+	return j;
+}
+
+static struct json *store_part(const struct volume *v, const struct snapshot *s, unsigned i)
+{
+	const struct store *st = replicas_store(v->replicas, i);
+	const struct replica_health *h = &s->health[i];
+	struct json *j = status_store(st, h);
+
 	json_set_uint(j, "deficit_chunks", s->deficit_chunks[i]);
 	json_set_uint(j, "deficit_bytes", s->deficit_bytes[i]);
 	json_set_uint(j, "bad_chunks", s->repair.bad_chunks[i]);
 	json_set_real(j, "lag_seconds", s->lag_s[i]);
-	json_set_str(j, "last_error", *h->stats.last_error ? h->stats.last_error : NULL);
 	json_set_real(j, "cost", (double)h->stats.bytes_read / GB * price_of(v, st->name));
 	return j;
 }
@@ -374,8 +385,11 @@ int status_json(struct status *st, const char *socket, const char *listen, struc
 	json_set_str(root, "version", MANGROVE_VERSION);
 	json_set(root, "volume", volume_part(v));
 	json_set(root, "mount", mount_part(v, &s, socket, listen));
-	json_set(root, "journal", journal_part(&s));
+	if (!is_bare(v))
+		json_set(root, "journal", journal_part(&s));
 	json_set(root, "stores", stores);
+	if (v->attach)
+		json_set(root, "attached", status_attached(v));
 	json_set(root, "namespace", namespace_part(&s));
 	json_set(root, "cache", cache_part(v, &s));
 	json_set(root, "pending", pending_part(&s));
@@ -476,6 +490,8 @@ int status_metrics(struct status *st, struct buf *ret)
 		set_store_gauges(st->v, &s, i);
 	set_mount_gauges(st->v, &s);
 	set_local_gauges(&s);
+	if (st->v->attach)
+		status_attached_gauges(st->v);
 	program_errors();
 	return metrics_write(ret);
 }

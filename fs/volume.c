@@ -217,10 +217,29 @@ static int open_repair(struct volume *v)
 	return r;
 }
 
+/* Nothing but buckets. */
+static int open_bare(struct volume *v, char *err, size_t err_size)
+{
+	int r = volume_bare_open(v, err, err_size);
+
+	if (!r)
+		r = open_pieces(v, err, err_size);
+	if (!r)
+		r = volume_attach_open(v, err, err_size);
+	if (r && !*err)
+		return say(r, err, err_size, "cannot attach the buckets: %s", strerror(-r));
+	v->opened_ns = clock_now();
+	return r;
+}
+
 static int open_all(struct volume *v, char *err, size_t err_size)
 {
-	int r = open_stores(v, err, err_size);
+	int r = v->config->n_stores ? open_stores(v, err, err_size) : 0;
 
+	if (r == -ENOENT && v->config->bare)
+		r = config_make_bucket(v->config, err, err_size);
+	if (r || !v->config->n_stores)
+		return r ? r : open_bare(v, err, err_size);
 	if (!r)
 		r = volume_namespace_open(v, err, err_size);
 	if (!r)
@@ -233,6 +252,8 @@ static int open_all(struct volume *v, char *err, size_t err_size)
 		r = open_data(v);
 	if (!r)
 		r = open_repair(v);
+	if (!r)
+		r = volume_attach_open(v, err, err_size);
 	if (r && !*err)
 		return say(r, err, err_size, "cannot open the volume: %s", strerror(-r));
 	v->opened_ns = clock_now();
@@ -264,6 +285,9 @@ int volume_open(struct config *takes_cfg, const struct mount_options *o, struct 
 
 int volume_sync(struct volume *v, bool all, uint64_t deadline_ns)
 {
+	if (is_bare(v))
+		return 0;
+
 	int r = v->options->read_only ? 0 : data_flush_all(v->data, deadline_ns);
 	int committed = v->options->read_only ? 0 : commit_sync_wait(v->commit, 0, deadline_ns);
 
@@ -277,6 +301,11 @@ int volume_sync(struct volume *v, bool all, uint64_t deadline_ns)
 int volume_close(struct volume *v, uint64_t deadline_ns)
 {
 	int r = volume_sync(v, false, deadline_ns), stopped;
+
+	if (is_bare(v)) {
+		volume_free(v);
+		return r;
+	}
 
 	/* Copies still on their way get a while; those that fail become deficits, which
 	 * commit_stop commits. */
@@ -295,6 +324,7 @@ struct volume *volume_free(struct volume *v)
 		return NULL;
 	if (v->data)
 		data_on_bad(v->data, NULL, NULL);
+	attach_free(v->attach);
 	repair_free(v->repair);
 	data_free(v->data);
 	pieces_free(v->pieces);
@@ -303,6 +333,7 @@ struct volume *volume_free(struct volume *v)
 	kv_close(v->ns);
 	replicas_free(v->replicas);
 	sealer_free(v->sealer);
+	sealer_free(v->attach_sealer);
 	if (v->cache_lock_fd >= 0)
 		close(v->cache_lock_fd);
 	lock_release(&v->sync.lock);

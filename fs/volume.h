@@ -6,12 +6,15 @@
  *
  * (V1) Store i of the journal's rows is store i of `replicas`, whatever the order of the
  *      configuration.
- * (V2) Nothing here changes after volume_open() but through the parts' own functions and the hooks.
+ * (V2) A mount of nothing but buckets is a volume without stores, namespace, journal and data of
+ *      its own: is_bare(), commit == NULL.
+ * (V3) Nothing here changes after volume_open() but through the parts' own functions and the hooks.
  */
 #include "backends/replicas.h"
 #include "base/sodium.h"
 #include "cache/kv.h"
 #include "cache/pieces.h"
+#include "fs/attach/attach.h"
 #include "fs/commit.h"
 #include "fs/config.h"
 #include "fs/data/file.h"
@@ -55,6 +58,9 @@ struct volume {
 	struct pieces *pieces;
 	struct data *data;
 	struct repair *repair;                /* makes missing copies, rewrites bad ones */
+
+	struct attach *attach;                /* the attached buckets, or NULL: none */
+	struct sealer *attach_sealer;         /* of a mount of nothing but buckets; else NULL */
 	uint64_t opened_ns;                   /* clock_now() when it was ready */
 
 	struct {
@@ -63,6 +69,11 @@ struct volume {
 		char stopped[200];            /* why it turned read-only, or "" */
 	} sync;
 };
+
+static inline bool is_bare(const struct volume *v)
+{
+	return !v->commit;
+}
 
 /*
  * Opens a volume for a mount: stores, superblock, keys, namespace, journal, commit, pieces,

@@ -52,6 +52,11 @@ must_check int volume_local_open(struct volume *v, char *err, size_t err_size);
 /* The namespace's database; emptied when damaged or another volume's. */
 must_check int volume_namespace_open(struct volume *v, char *err, size_t err_size);
 
+/* The attached buckets of the configuration. */
+must_check int volume_attach_open(struct volume *v, char *err, size_t err_size);
+/* A mount of nothing but buckets: the name, the folder and the key of this machine. */
+must_check int volume_bare_open(struct volume *v, char *err, size_t err_size);
+
 /* Notes this mount in the cache folder, before the journal hears of it. */
 must_check int volume_past_note(struct volume *v);
 /* Fences the mounts that used this cache folder and ended without a word. */

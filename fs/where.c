@@ -48,10 +48,48 @@ static struct json *copies(const struct volume *v, const struct file_replicas *f
 	return list;
 }
 
-int status_where(struct status *s, const char *path, struct buf *ret)
+/* A file of an attached bucket: its object, and the stores that are known to have it. */
+static int where_attached(const struct volume *v, const char *path, struct buf *ret)
 {
 	_cleanup_(json_freep) struct json *root = NULL;
-	struct volume *v = status_volume(s);
+	struct json *stores;
+	struct bucket_entry e;
+	struct attached *a;
+	int r = attach_path(v->attach, path, &a, &e);
+
+	if (r)
+		return r;
+	root = json_object_new();
+	stores = json_array_new();
+	for (unsigned i = 0; i < replicas_count(a->replicas); i++) {
+		struct json *one = json_object_new();
+
+		json_set_str(one, "name", replicas_store(a->replicas, i)->url);
+		json_set_str(one, "version", *e.version[i] ? e.version[i] : NULL);
+		json_append(stores, one);
+	}
+	json_set_str(root, "path", path);
+	json_set_uint(root, "inode", e.ino);
+	json_set_str(root, "type", e.is_dir ? "directory" : "file");
+	json_set_uint(root, "size", e.size);
+	json_set_str(root, "key", e.key);
+	json_set_str(root, "bucket", a->name);
+	json_set(root, "stores", stores);
+	return json_write(root, 1, ret);
+}
+
+static bool is_attached(const struct volume *v, const char *path)
+{
+	const char *name = path + strspn(path, "/");
+
+	if (!v->attach || is_bare(v))
+		return v->attach;
+	return attach_find(v->attach, span_of(name, strcspn(name, "/")));
+}
+
+static int where_volume(struct volume *v, const char *path, struct buf *ret)
+{
+	_cleanup_(json_freep) struct json *root = NULL;
 	struct inode_view at = { 0 };
 	struct file_replicas fr = { 0 };
 	struct view *view = commit_lock(v->commit);
@@ -78,4 +116,11 @@ int status_where(struct status *s, const char *path, struct buf *ret)
 	}
 	buf_release(&at.bytes);
 	return r;
+}
+
+int status_where(struct status *s, const char *path, struct buf *ret)
+{
+	if (is_attached(status_volume(s), path))
+		return where_attached(status_volume(s), path, ret);
+	return where_volume(status_volume(s), path, ret);
 }

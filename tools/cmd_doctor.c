@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -206,6 +207,14 @@ static int finish(struct doctor *d)
 	return d->worst == BAD ? EXIT_FAILED : EXIT_DONE;
 }
 
+/* A directory, not a configuration: of a mount. */
+static bool is_place(const char *word)
+{
+	struct stat st;
+
+	return strchr(word, '/') && !store_url_is(word) && !stat(word, &st) && S_ISDIR(st.st_mode);
+}
+
 static int run_doctor(const struct command *c, int argc, char **argv)
 {
 	struct doctor d = { .json = false };
@@ -220,6 +229,8 @@ static int run_doctor(const struct command *c, int argc, char **argv)
 
 	if (!command_args(c, argc, argv, table, 0, 1, &words, &status))
 		return status;
+	if (words.n && is_place(words.all[0]))
+		return doctor_names(words.all[0], d.json);
 	if (sodium_start()) {
 		ui_error("libsodium does not start");
 		return EXIT_FAILED;
@@ -234,9 +245,11 @@ static int run_doctor(const struct command *c, int argc, char **argv)
 
 const struct command cmd_doctor = {
 	.name = "doctor",
-	.usage = "[VOLUME] [--write] [--config FILE] [--json]",
+	.usage = "[VOLUME|PATH] [--write] [--config FILE] [--json]",
 	.summary = "check the machine, the configuration and the stores, with advice",
 	.help = "  --write    also create a small object at each store, as a writing mount would\n"
+		"\n"
+		"Of a directory in a mounted bucket: the names that are not their objects' keys.\n"
 		"\n"
 		"Exit 1 when something would keep a mount from working.\n"
 		"\n"

@@ -72,13 +72,15 @@ static int find_config(const struct mount_options *o, const struct text_list *wo
 	char err[SENTENCE_MAX];
 	int r;
 
-	if (words->n > 2) {
-		ui_error(
-			"this version mounts no bare buckets; "
-			"the stores of one volume are joined by commas");
-		return -EINVAL;
+	if (words->n > 2 && o->config) {
+		snprintf(err, sizeof(err),
+			 "buckets are named on the command line or in %s, not both", o->config);
+		r = -EINVAL;
+	} else if (words->n > 2) {
+		r = config_of_buckets(words->all, words->n - 1, ret, err, sizeof(err));
+	} else {
+		r = config_find(o->source, o->config, ret, err, sizeof(err));
 	}
-	r = config_find(o->source, o->config, ret, err, sizeof(err));
 	if (r)
 		ui_error("%s", err);
 	return r;
@@ -243,12 +245,23 @@ static int in_foreground(struct config *cfg, const struct mount_options *o)
 	return r ? EXIT_FAILED : EXIT_DONE;
 }
 
+/* What /proc/mounts shows: all words but the last, joined by commas. */
+static char *source_of(const struct text_list *words)
+{
+	_cleanup_buf_ struct buf all = BUF_INIT(64 * KiB);
+
+	for (size_t i = 0; i + 1 < words->n; i++)
+		if (buf_addf(&all, "%s%s", i ? "," : "", words->all[i]))
+			return NULL;
+	return strdup(buf_str(&all));
+}
+
 static int mount_volume(struct mount_options *o, const struct text_list *words)
 {
 	struct config *cfg = NULL;
 	int status;
 
-	o->source = strdup(words->all[0]);
+	o->source = source_of(words);
 	if (!o->source)
 		return EXIT_FAILED;
 	if (find_config(o, words, &cfg))
@@ -347,9 +360,12 @@ int helper_mount(int argc, char **argv)
 
 const struct command cmd_mount = {
 	.name = "mount",
-	.usage = "VOLUME DIR [-o OPTIONS] [-f]",
-	.summary = "mount a volume",
+	.usage = "VOLUME DIR | URL URL ... DIR [-o OPTIONS] [-f]",
+	.summary = "mount a volume, or existing buckets",
 	.help = "VOLUME is a name, a configuration file, or store URLs joined by commas.\n"
+		"Several URLs are existing buckets, each a directory named after it; NAME=URL "
+		"names\n"
+		"it otherwise. They need no format, and are read as they are.\n"
 		"\n"
 		"  -o OPTIONS     ro, allow_other, strict, names=committed, freshness=1s, "
 		"deadline=60s,\n"
@@ -364,6 +380,7 @@ const struct command cmd_mount = {
 		"  --recovery-key FILE   open it with the recovery key that format printed\n"
 		"\n"
 		"Example:\n"
-		"  mangrove mount demo /mnt/demo -o allow_other,cache_size=200G\n",
+		"  mangrove mount demo /mnt/demo -o allow_other,cache_size=200G\n"
+		"  mangrove mount s3://raw azblob://acct/images logs=gs://logs /mnt/tree\n",
 	.run = run_mount,
 };

@@ -69,6 +69,39 @@ static void print_stores(const struct json *stores)
 	ui_table_print(&t);
 }
 
+static void attached_row(struct ui_table *t, const struct json *a, const struct json *s)
+{
+	const struct json *latency = json_get(s, "latency_seconds");
+	char p50[16], size[16], read[16];
+
+	seconds(real(latency, "p50"), p50);
+	bytes(real(a, "bytes"), size);
+	bytes(real(s, "bytes_read"), read);
+	ui_table_add(t, "%s", text(a, "name"));
+	ui_table_add(t, "%s", text(s, "state"));
+	ui_table_add(t, "%s", real(latency, "p50") > 0 ? p50 : "-");
+	ui_table_add(t, "%.0f", real(a, "files"));
+	ui_table_add(t, "%s", size);
+	ui_table_add(t, "%s", read);
+	ui_table_add(t, "%s", text(s, "url"));
+	ui_table_add(t, "%s", strcmp(text(s, "state"), "healthy") ? text(s, "last_error") : "");
+}
+
+/* Files and bytes as far as they were listed. */
+static void print_attached(const struct json *attached)
+{
+	struct ui_table t;
+
+	ui_table_init(&t, "BUCKET|STATE|>LATENCY|>FILES SEEN|>BYTES|>READ|URL|LAST ERROR");
+	for (size_t i = 0; i < json_count(attached); i++) {
+		const struct json *stores = json_get(json_at(attached, i), "stores");
+
+		for (size_t s = 0; s < json_count(stores); s++)
+			attached_row(&t, json_at(attached, i), json_at(stores, s));
+	}
+	ui_table_print(&t);
+}
+
 static void print_journal(const struct json *j)
 {
 	char p50[16], p99[16];
@@ -95,11 +128,13 @@ static void print_rest(const struct ctl_mount *m)
 	bytes(real(cache, "limit"), limit);
 	bytes(real(pending, "dirty_bytes"), dirty);
 	bytes(real(pending, "staged_bytes"), staged);
-	print_journal(json_get(m->status, "journal"));
-	printf("tree     %.0f files, %.0f directories, %s\n", real(ns, "files"),
-	       real(ns, "directories"), all);
+	if (json_get(m->status, "journal")) {
+		print_journal(json_get(m->status, "journal"));
+		printf("tree     %.0f files, %.0f directories, %s\n", real(ns, "files"),
+		       real(ns, "directories"), all);
+		printf("pending  %s not uploaded, %s on their way\n", dirty, staged);
+	}
 	printf("cache    %s of %s in %s\n", used, limit, text(cache, "dir"));
-	printf("pending  %s not uploaded, %s on their way\n", dirty, staged);
 	if (lost > 0 || corrupt > 0)
 		printf("errors   %.0f operations lost, %.0f corrupt frames found, "
 		       "%.0f chunks repaired\n",
@@ -117,7 +152,10 @@ static void print_mount(const struct ctl_mount *m)
 	       json_bool(mount, "read_only", false) ? ", read-only" : "", up);
 	if (*text(mount, "stopped"))
 		printf("stopped: %s\n", text(mount, "stopped"));
-	print_stores(json_get(m->status, "stores"));
+	if (json_count(json_get(m->status, "stores")))
+		print_stores(json_get(m->status, "stores"));
+	if (json_get(m->status, "attached"))
+		print_attached(json_get(m->status, "attached"));
 	print_rest(m);
 }
 

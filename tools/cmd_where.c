@@ -15,6 +15,16 @@ static void print_people(const char *path, const struct json *j)
 	char size[16];
 	struct ui_table t;
 
+	if (json_str(j, "key")) {
+		printf("%s: object %s%s\n", path, json_str(j, "key"),
+		       strcmp(type ? type : "", "file") ? " (a prefix)" : "");
+		for (size_t i = 0; i < json_count(stores); i++)
+			printf("  %s  %s\n", json_str(json_at(stores, i), "name"),
+			       json_str(json_at(stores, i), "version") ?
+				       json_str(json_at(stores, i), "version") :
+				       "not asked yet");
+		return;
+	}
 	if (!type || strcmp(type, "file")) {
 		printf("%s: its name and attributes are in the journal, at every journal store\n",
 		       path);
@@ -49,20 +59,6 @@ static bool complete(const struct json *j)
 	return true;
 }
 
-/* The part of the path below the mount, percent-encoded. */
-static int target_of(const struct ctl_mount *m, const char *path, struct buf *ret)
-{
-	const char *below = path + strlen(ctl_dir(m));
-	const char *subdir = json_str(json_get(m->status, "mount"), "subdir");
-	int r = buf_add_str(ret, "/where?path=");
-
-	if (!r && subdir)
-		r = percent_encode(span_str(subdir), true, ret);
-	if (!r)
-		r = percent_encode(span_str(*below ? below : "/"), true, ret);
-	return r;
-}
-
 static int run_where(const struct command *c, int argc, char **argv)
 {
 	_cleanup_(ctl_list_release) struct ctl_list mounts = { .n = 0 };
@@ -84,7 +80,7 @@ static int run_where(const struct command *c, int argc, char **argv)
 	}
 	ctl_list_read(&mounts);
 	m = ctl_choose(&mounts, path);
-	if (!m || target_of(m, path, &target))
+	if (!m || ctl_target(m, "/where?path=", path, &target))
 		return EXIT_FAILED;
 	status = ctl_command(m, "GET", buf_str(&target), 60, &body);
 	if (status)

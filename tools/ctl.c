@@ -264,3 +264,16 @@ bool ctl_degraded(const struct ctl_mount *m)
 {
 	return json_bool(json_get(m->status, "mount"), "degraded", true);
 }
+
+int ctl_target(const struct ctl_mount *m, const char *what, const char *path, struct buf *ret)
+{
+	const char *below = path + strlen(ctl_dir(m));
+	const char *subdir = json_str(json_get(m->status, "mount"), "subdir");
+	int r = buf_add_str(ret, what);
+
+	if (!r && subdir)
+		r = percent_encode(span_str(subdir), true, ret);
+	if (!r)
+		r = percent_encode(span_str(*below ? below : "/"), true, ret);
+	return r;
+}

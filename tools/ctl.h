@@ -24,6 +24,9 @@ void ctl_list_read(struct ctl_list *ret);
  */
 struct ctl_mount *ctl_choose(struct ctl_list *l, const char *what);
 const char *ctl_dir(const struct ctl_mount *m); /* its mount point */
+/* "/where?path=" and the part of the path below the mount, percent-encoded. Appends. 0, -ENOMEM. */
+must_check int ctl_target(const struct ctl_mount *m, const char *what, const char *path,
+			  struct buf *ret);
 
 /*
  * One request. 0 with the HTTP status and the body; -errno (-ECONNREFUSED: nobody is there;

@@ -12,7 +12,8 @@
  *      size in the same second is not noticed.
  * (O2) A piece is named by a hash of the attachment, the key, the size and the version (or time),
  *      so that an object that changed is never answered from the cache.
- * (O3) A piece at rest is sealed with a key of this machine. One that does not open is fetched again.
+ * (O3) A piece at rest is sealed with a key of this machine. One that does not open is fetched
+ *      again.
  * (O4) Mirrors: a store is read only when its object has the same size, and under the version that
  *      was found there; a difference is logged, and that mirror is left alone for this handle. A
  *      mirror that was found after the opening is the second choice until it was seen beside the

@@ -141,7 +141,15 @@ def bench_sequential(table, a):
         ours = timed(lambda: read_all(m.path("f")))
         other = best(2, lambda: curl_ranges(rig.url("one", "whole"), size))
         table.add("sequential read, cold", "MiB/s", a.mib / ours, "curl, 8 parallel ranges", a.mib / other, 0.7)
-        wait_until(lambda: m.status()["cache"]["bytes"] >= size, "the cache on disk", limit=60)
+
+        def is_cached():
+            """A busy machine keeps what it has time for; what it missed is read once more."""
+            if m.status()["cache"]["bytes"] >= size:
+                return True
+            drop_page_cache_of(m.path("f"))
+            read_all(m.path("f"))
+            return False
+        wait_until(is_cached, "the cache on disk", step=2)
         m.umount()
         m = rig.mount()
         with passthrough(rig) as (top, below):

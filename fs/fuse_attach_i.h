@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+/* What fuse_attach.c (reading) and fuse_attach_write.c share. */
+#include "fs/attach/draft.h"
+#include "fs/fuse_i.h"
+
+#include <sys/stat.h>
+
+/* Conditions of an operation on a bucket. */
+enum { AT_WOULD_WAIT = 1, AT_MISSING };
+
+struct at_call;
+struct at_handle;
+typedef int at_fn(struct at_call *c, bool wait);
+typedef void at_answer(struct at_call *c, fuse_req_t req, int r);
+
+struct at_call {
+	struct mountfs *fs;
+	struct later *later; /* once it waits */
+	at_fn *fn;
+	at_answer *answer;
+	uint64_t ino;
+	char name[NAME_MAX_BYTES + 1];
+	size_t size;
+	uint64_t off;
+	bool plus;
+	struct fuse_file_info fi;
+	struct stat attr; /* setattr */
+	int set;
+	uint64_t to; /* rename */
+	char to_name[NAME_MAX_BYTES + 1];
+	unsigned flags;
+	fuse_req_t req; /* of readdir, for the layout of entries alone */
+	/* what came out */
+	struct bucket_entry entry;
+	struct at_handle *handle; /* of the file; open: the new one, until the kernel has it */
+	uint8_t *bytes;
+	size_t len;
+};
+
+/*
+ * Runs fn without waiting, and if it answers AT_WOULD_WAIT, on the pool with waiting; then answers.
+ * Takes the call. at_call_new answers the request itself when there is no memory.
+ */
+struct at_call *at_call_new(fuse_req_t req, uint64_t ino, at_fn *fn, at_answer *answer);
+void at_run(fuse_req_t req, struct at_call *takes);
+void at_run_on(struct pool *pool, fuse_req_t req, struct at_call *takes);
+int at_get_entry(struct mountfs *fs, uint64_t ino, bool wait, struct bucket_entry *ret);
+int at_from_bucket(int r);
+void at_entry_fill(struct mountfs *fs, const struct bucket_entry *e, struct fuse_entry_param *ret);
+void at_stat(struct mountfs *fs, const struct bucket_entry *e, struct stat *ret);
+double at_seconds(struct mountfs *fs, uint64_t ino);
+struct attached *at_bucket(struct mountfs *fs, uint64_t ino);
+/* The directory that holds the attachments. */
+bool at_top(struct mountfs *fs, uint64_t ino);
+static inline enum bucket_wait bucket_wait(bool wait)
+{
+	return wait ? BUCKET_WAIT : BUCKET_NO_WAIT;
+}
+
+/*
+ * A file being written, shared by its handles (fuse_attach_write.c). While it is there, it is what
+ * this mount's programs see of the file's size.
+ */
+struct writing {
+	struct writing *prev, *next;
+	unsigned refs;
+	struct attached *attached;
+	struct draft *draft;
+	struct bucket_entry entry; /* as opened, or as it will be */
+	char name[NAME_MAX_BYTES + 1];
+};
+/* Referenced, or NULL. */
+struct writing *writing_find(struct mountfs *fs, uint64_t ino);
+struct writing *writing_named(struct mountfs *fs, uint64_t dir, const char *name);
+void writing_unref(struct mountfs *fs, struct writing *w);
+/* Size and time of the draft. */
+void writing_overlay(struct writing *w, struct bucket_entry *e);
+
+/* An open file; shared by its requests under way. */
+struct at_handle {
+	unsigned refs; /* atomic */
+	struct mountfs *fs;
+	struct object *object;   /* to read what is published; or NULL */
+	struct writing *writing; /* to write, or NULL */
+	bool append;
+};
+struct at_handle *handle_ref(struct at_handle *h);
+void handle_unref(struct at_handle *h); /* takes NULL */
+static inline struct at_handle *handle_of(const struct fuse_file_info *fi)
+{
+	return (struct at_handle *)(uintptr_t)fi->fh;
+}
+/* The key that a name in the directory stands for. ret: STORE_NAME_MAX + 1 bytes. */
+int at_key_of(struct at_call *c, uint64_t dir, const char *name, bool wait, char *ret);
+/*
+ * Answers a change that cannot be: `taken` for the name of an attachment, EROFS beside them and
+ * where nothing may be written, EPERM for what a bucket cannot hold.
+ */
+void at_refuse(fuse_req_t req, fuse_ino_t parent, const char *name, int taken);

@@ -1,0 +1,356 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Existing buckets as directories: filled by others, read through the kernel, as they are."""
+
+import contextlib
+import errno
+import json
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.parse
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from rig import Mount, Rig, main, pattern, read_file, wait_until, write_file  # noqa: E402
+
+TREE = {"a": b"first", "dir/b": pattern("b", 70000), "dir/deeper/c": pattern("c", 3 << 20), "dir/empty": b"",
+        "with space/ü.txt": b"text"}
+
+
+class Buckets(Rig):
+    """The three stand-in servers, with buckets of their own that nobody formatted."""
+
+    def __init__(self, **options):
+        super().__init__("standin", formatted=False, **options)
+
+    def put(self, where, key, data):
+        self.servers[where].control("PUT", "object/mangrove/" + urllib.parse.quote(key), data)
+
+    def delete(self, where, key):
+        self.servers[where].control("DELETE", "object/mangrove/" + urllib.parse.quote(key))
+
+    def url(self, where, prefix=""):
+        return self.stores[where].replace("/v?", f"/{prefix}?" if prefix else "?")
+
+    def requests(self, where):
+        """How often each operation was asked for."""
+        return {op: n["requests"] for op, n in self.servers[where].stats().items() if isinstance(n, dict) and "requests" in n}
+
+
+def attach(rig, *words, options="", cache=None):
+    n = len(rig.mounts) + len(rig.dead)
+    place, cache = os.path.join(rig.tmp, f"mnt{n}"), cache or os.path.join(rig.tmp, "cache")
+    os.makedirs(place, exist_ok=True)
+    os.makedirs(cache, exist_ok=True)
+    log = os.path.join(rig.tmp, f"mount{n}.log")
+    opts = ",".join(filter(None, [f"cache_dir={cache}", "listen=none", options]))
+    rig.run("mount", *words, place, "-o", opts, "--log-file", log)
+    m = Mount(rig, place, cache, opts, log)
+    rig.mounts.append(m)
+    return m
+
+
+def files_below(top):
+    return {os.path.relpath(os.path.join(d, f), top): read_file(os.path.join(d, f)) for d, _, fs in os.walk(top) for f in fs}
+
+
+def test_folders():
+    with Rig(formatted=False) as rig:
+        for name in ("aws", "azure"):
+            for key, data in TREE.items():
+                path = os.path.join(rig.folder(name), "data", key)
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+                write_file(path, data)
+        m = attach(rig, f"file://{rig.folder('aws')}/data", f"second=file://{rig.folder('azure')}/data")
+        assert sorted(os.listdir(m.dir)) == ["data", "second"]
+        assert files_below(m.path("data")) == TREE
+        assert files_below(m.path("second")) == TREE
+        m.umount()
+
+
+def test_three_clouds():
+    """No format, a directory each, the same bytes; the second look costs no request."""
+    with Buckets() as rig:
+        for where in rig.servers:
+            for key, data in TREE.items():
+                rig.put(where, "part/" + key, data)
+            rig.put(where, "elsewhere", b"not shown")
+        m = attach(rig, rig.url("aws", "part"), "pictures=" + rig.url("azure", "part"), "logs=" + rig.url("google", "part"))
+        assert sorted(os.listdir(m.dir)) == ["logs", "part", "pictures"]
+        for name in ("part", "pictures", "logs"):
+            assert files_below(m.path(name)) == TREE, name
+            st = os.stat(m.path(name, "dir/deeper/c"))
+            assert st.st_size == 3 << 20 and abs(st.st_mtime - time.time()) < 600, st
+        before = {where: rig.requests(where) for where in rig.servers}
+        for name in ("part", "pictures", "logs"):
+            subprocess.run(["ls", "-lR", m.path(name)], check=True, capture_output=True)
+            assert files_below(m.path(name)) == TREE
+        assert {where: rig.requests(where) for where in rig.servers} == before, "what was listed and read is asked for again"
+        status = m.status()
+        assert [a["name"] for a in status["attached"]] == ["part", "pictures", "logs"]
+        assert not status["mount"]["degraded"] and "journal" not in status
+        out = rig.run("status", m.dir)
+        assert "BUCKET" in out.stdout and "part" in out.stdout, out.stdout
+        m.umount()
+
+
+def test_no_head_for_a_listing():
+    with Buckets() as rig:
+        for i in range(2000):
+            rig.put("aws", f"many/f{i:05}", b"x" * (i % 7))
+        m = attach(rig, "data=" + rig.url("aws", ""))
+        before = rig.requests("aws")
+        out = subprocess.run(["ls", "-l", m.path("data/many")], check=True, capture_output=True, text=True).stdout
+        assert len(out.splitlines()) == 2001, len(out.splitlines())
+        after = rig.requests("aws")
+        assert after.get("head", 0) == before.get("head", 0), (before, after)
+        subprocess.run(["ls", "-l", m.path("data/many")], check=True, capture_output=True)
+        assert rig.requests("aws") == after
+        m.umount()
+
+
+def test_numbers_and_listing_survive_a_remount():
+    with Buckets() as rig:
+        for key, data in TREE.items():
+            rig.put("google", key, data)
+        url = "data=" + rig.url("google")
+        m = attach(rig, url)
+        numbers = {d: os.stat(os.path.join(m.dir, "data", d)).st_ino for d in TREE}
+        assert files_below(m.path("data")) == TREE
+        m.umount()
+        before = rig.requests("google")
+        m = attach(rig, url)
+        assert {d: os.stat(os.path.join(m.dir, "data", d)).st_ino for d in TREE} == numbers
+        assert files_below(m.path("data")) == TREE
+        assert rig.requests("google") == before, "a restart lists and reads again what it has"
+        m.umount()
+
+
+def test_changes_by_others():
+    """A changed object: the next open reads the new one; an open handle the old bytes or ESTALE, never a mixture."""
+    with Buckets() as rig:
+        old, new = pattern("old", 8 << 20), pattern("new", 8 << 20)
+        rig.put("aws", "big", old)
+        m = attach(rig, "data=" + rig.url("aws"), options="")
+        config = os.path.join(rig.tmp, "short.conf")
+        m.umount()
+        write_file(config, f"[attach data]\nurl = {rig.url('aws')}\nttl = 1s\n[cache]\nmemory = 64M\n".encode())
+        m = attach(rig, config)
+        fd = os.open(m.path("data/big"), os.O_RDONLY)
+        assert os.pread(fd, 1000, 0) == old[:1000]
+        rig.put("aws", "big", new)
+        seen = b""
+        with contextlib.suppress(OSError):
+            for off in range(0, 8 << 20, 65536):
+                seen += os.pread(fd, 65536, off)
+        assert seen == old[:len(seen)], "a mixture"
+        os.close(fd)
+        wait_until(lambda: read_file(m.path("data/big")) == new, "the new object is seen", 20)
+        rig.put("aws", "added", b"1")
+        wait_until(lambda: os.path.exists(m.path("data/added")), "an added object is seen", 20)
+        rig.delete("aws", "added")
+        wait_until(lambda: not os.path.exists(m.path("data/added")), "a deleted object is gone", 20)
+        m.umount()
+
+
+def test_what_cannot_be_done_says_so():
+    with Buckets() as rig:
+        rig.put("aws", "d/f", b"1")
+        m = attach(rig, "data=" + rig.url("aws"))
+        for call, number in ((lambda: os.mkdir(m.path("data")), errno.EEXIST), (lambda: os.rmdir(m.path("data")), errno.EBUSY),
+                             (lambda: os.mkdir(m.path("other")), errno.EROFS), (lambda: os.stat(m.path("none")), errno.ENOENT),
+                             (lambda: os.stat(m.path("data/none")), errno.ENOENT), (lambda: os.listdir(m.path("data/d/f")), errno.ENOTDIR),
+                             (lambda: os.mkdir(m.path("data/d")), errno.EEXIST)):
+            try:
+                call()
+                raise AssertionError(f"no error, expected {errno.errorcode[number]}")
+            except OSError as e:
+                assert e.errno == number, (e, errno.errorcode[number])
+        m.umount()
+
+
+def objects(rig, where):
+    return json.loads(rig.servers[where].control("GET", "objects/mangrove").text)
+
+
+def content(rig, where, key):
+    return rig.servers[where].control("GET", "object/mangrove/" + urllib.parse.quote(key)).body
+
+
+def test_written_objects():
+    """Whole objects, in the clear, at close; small and large, new and over what was there; append; truncate; rename; unlink."""
+    for where in ("aws", "azure", "google"):
+        with Buckets() as rig:
+            m = attach(rig, "data=" + rig.url(where))
+            top = m.path("data")
+            small, large = pattern("s", 70000), pattern("l", (50 << 20) + 12345)
+            write_file(os.path.join(top, "small"), small)
+            assert content(rig, where, "small") == small
+            write_file(os.path.join(top, "large"), large)
+            assert content(rig, where, "large") == large
+            assert read_file(os.path.join(top, "large")) == large
+            write_file(os.path.join(top, "empty"), b"")
+            assert content(rig, where, "empty") == b""
+            with open(os.path.join(top, "small"), "ab") as f:
+                f.write(b"more")
+            assert content(rig, where, "small") == small + b"more" == read_file(os.path.join(top, "small"))
+            with open(os.path.join(top, "small"), "r+b") as f:
+                f.seek(100)
+                f.write(b"middle")
+            assert content(rig, where, "small")[98:108] == small[98:100] + b"middle" + small[106:108]
+            os.truncate(os.path.join(top, "small"), 10)
+            assert content(rig, where, "small") == small[:10]
+            os.mkdir(os.path.join(top, "d"))
+            assert os.listdir(os.path.join(top, "d")) == []
+            os.rename(os.path.join(top, "small"), os.path.join(top, "d", "moved"))
+            assert content(rig, where, "d/moved") == small[:10] and not os.path.exists(os.path.join(top, "small"))
+            os.replace(os.path.join(top, "d", "moved"), os.path.join(top, "empty"))
+            assert content(rig, where, "empty") == small[:10]
+            os.rmdir(os.path.join(top, "d"))
+            os.unlink(os.path.join(top, "empty"))
+            assert objects(rig, where) == ["large"], objects(rig, where)
+            assert os.listdir(top) == ["large"]
+            m.umount()
+            m = attach(rig, "data=" + rig.url(where), cache=os.path.join(rig.tmp, "cache2"))
+            assert files_below(m.path("data")) == {"large": large}
+            m.umount()
+
+
+def fails(number, call):
+    try:
+        call()
+    except OSError as e:
+        assert e.errno == number, (e, errno.errorcode[number])
+        return
+    raise AssertionError(f"no error, expected {errno.errorcode[number]}")
+
+
+def test_lost_races():
+    """Somebody else wrote meanwhile: ESTALE, EEXIST for O_EXCL, and the other's object stays."""
+    with Buckets() as rig:
+        rig.put("aws", "f", b"old")
+        m = attach(rig, "data=" + rig.url("aws"))
+        fd = os.open(m.path("data/f"), os.O_WRONLY | os.O_TRUNC)
+        os.write(fd, b"mine")
+        rig.put("aws", "f", b"theirs")
+        fails(errno.ESTALE, lambda: os.close(fd))
+        assert content(rig, "aws", "f") == b"theirs"
+        fd = os.open(m.path("data/new"), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        os.write(fd, b"mine")
+        rig.put("aws", "new", b"theirs")
+        fails(errno.EEXIST, lambda: os.close(fd))
+        assert content(rig, "aws", "new") == b"theirs"
+        fails(errno.EEXIST, lambda: os.open(m.path("data/f"), os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        m.umount()
+
+
+def test_cut_writes_leave_the_old_object():
+    """Faults at each point of an upload: either the old or the new object, never a part; what fails says so."""
+    with Buckets() as rig:
+        old, new = pattern("old", 40 << 20), pattern("new", 41 << 20)
+        rig.put("aws", "f", old)
+        m = attach(rig, "data=" + rig.url("aws"), options="deadline=10s")
+        for fault in ("reset_before", "reset_after", "short_body", "delay_apply"):
+            for skip in range(0, 8, 2):
+                rig.put("aws", "f", old)
+                rig.run("refresh", m.path("data"))
+                time.sleep(1.1)
+                rig.servers["aws"].fault(op="any", fault=fault, skip=skip, count=1, ms=500)
+                try:
+                    write_file(m.path("data/f"), new)
+                    expected = (new,)
+                except OSError:
+                    expected = (old, new)
+                rig.servers["aws"].clear()
+                assert content(rig, "aws", "f") in expected, (fault, skip)
+        m.kill9()
+        assert content(rig, "aws", "f") in (old, new)
+
+
+def test_refused_in_a_bucket():
+    with Buckets() as rig:
+        rig.put("aws", "d/f", b"1")
+        m = attach(rig, "data=" + rig.url("aws"))
+        f, g = m.path("data/d/f"), m.path("data/d/g")
+        fails(errno.EXDEV, lambda: os.rename(m.path("data/d"), m.path("data/e")))
+        fails(errno.EPERM, lambda: os.link(f, g))
+        fails(errno.EOPNOTSUPP, lambda: os.chmod(f, 0o600))
+        fails(errno.ENOTEMPTY, lambda: os.rmdir(m.path("data/d")))
+        fails(errno.EISDIR, lambda: os.unlink(m.path("data/d")))
+        subprocess.run(["mv", m.path("data/d"), m.path("data/e")], check=True)
+        assert objects(rig, "aws")[-1] == "e/f"
+        m.umount()
+
+
+def test_beside_a_volume():
+    """[attach NAME] in a volume's configuration: a directory in its root; rename across is EXDEV, copying works."""
+    with Buckets() as rig:
+        rig.put("azure", "x/one", b"1" * 5000)
+        rig.format()
+        with open(rig.config, "a") as f:
+            f.write(f"\n[attach raw]\nurl = {rig.url('azure')}\nread_only = true\n")
+        m = rig.mount()
+        os.mkdir(m.path("own"))
+        write_file(m.path("own/f"), b"f")
+        assert sorted(os.listdir(m.dir)) == ["own", "raw"]
+        assert sorted(e.name for e in os.scandir(m.dir) if e.is_dir()) == ["own", "raw"]
+        assert read_file(m.path("raw/x/one")) == b"1" * 5000
+        try:
+            os.rename(m.path("raw/x/one"), m.path("one"))
+            raise AssertionError("renamed across places")
+        except OSError as e:
+            assert e.errno == errno.EXDEV, e
+        subprocess.run(["cp", m.path("raw/x/one"), m.path("own/copy")], check=True)
+        assert read_file(m.path("own/copy")) == b"1" * 5000
+        for i in range(300):
+            write_file(m.path(f"n{i}"), b"")
+        assert len(os.listdir(m.dir)) == 302
+        m.wait_healthy()
+        m.umount()
+
+
+def test_a_bucket_that_hangs():
+    """Reads end by the deadline, a signal ends them at once, umount ends."""
+    with Buckets() as rig:
+        rig.put("aws", "f", pattern("f", 5 << 20))
+        m = attach(rig, "data=" + rig.url("aws"), options="deadline=4s")
+        assert os.stat(m.path("data/f")).st_size == 5 << 20
+        os.kill(rig.servers["aws"].process.pid, signal.SIGSTOP)
+        try:
+            try:
+                read_file(m.path("data/f"))
+                raise AssertionError("read from a server that hangs")
+            except OSError as e:
+                assert e.errno in (errno.EIO, errno.ETIMEDOUT), e
+            child = subprocess.Popen(["cat", m.path("data/f")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(1)
+            child.send_signal(signal.SIGINT)
+            assert child.wait(3) == -signal.SIGINT
+            m.umount()
+        finally:
+            os.kill(rig.servers["aws"].process.pid, signal.SIGCONT)
+
+
+def test_mapped_and_interleaved():
+    with Buckets() as rig:
+        data = pattern("m", 20 << 20)
+        rig.put("google", "model", data)
+        m = attach(rig, "data=" + rig.url("google"))
+        with open(m.path("data/model"), "rb") as f, mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+            for off in (0, 19 << 20, 7 << 20, 12345):
+                assert mapped[off:off + 100000] == data[off:off + 100000]
+        fds = [os.open(m.path("data/model"), os.O_RDONLY) for _ in range(4)]
+        for step in range(5):
+            for i, fd in enumerate(fds):
+                off = i * (5 << 20) + step * (1 << 20)
+                assert os.pread(fd, 1 << 20, off) == data[off:off + (1 << 20)]
+        for fd in fds:
+            os.close(fd)
+        m.umount()
+
+
+if __name__ == "__main__":
+    main()
