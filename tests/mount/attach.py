@@ -7,6 +7,7 @@ import errno
 import json
 import mmap
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -332,6 +333,77 @@ def test_a_bucket_that_hangs():
             m.umount()
         finally:
             os.kill(rig.servers["aws"].process.pid, signal.SIGCONT)
+
+
+def mirrored(rig, options=""):
+    config = os.path.join(rig.tmp, "mirrors.conf")
+    write_file(config, f"[attach data]\nurl = {rig.url('aws')}\nmirror = {rig.url('google')}, {rig.url('azure')}\nttl = 2s\n".encode())
+    return attach(rig, config, options=options)
+
+
+def halted(rig, *names):
+    @contextlib.contextmanager
+    def block():
+        for name in names:
+            os.kill(rig.servers[name].process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for name in names:
+                os.kill(rig.servers[name].process.pid, signal.SIGCONT)
+    return block()
+
+
+def test_mirrors_are_read_when_one_hangs():
+    with Buckets() as rig:
+        data = pattern("m", 60 << 20)
+        for where in rig.servers:
+            rig.put(where, "big", data)
+        for name in rig.servers:
+            m = mirrored(rig, "memory=256M")
+            assert os.stat(m.path("data/big")).st_size == len(data)
+            with open(m.path("data/big"), "rb", buffering=0) as f:
+                seen, worst = f.read(1 << 20), 0
+                with halted(rig, name):
+                    while len(seen) < len(data):
+                        begin = time.monotonic()
+                        seen += f.read(1 << 20)
+                        worst = max(worst, time.monotonic() - begin)
+                assert seen == data
+            print(f"   {name} hangs: longest wait of a read {worst:.2f} s")
+            m.umount()
+            shutil.rmtree(m.cache)
+
+
+def test_what_a_mirror_missed_is_made_up():
+    with Buckets() as rig:
+        for where in rig.servers:
+            rig.put(where, "old", b"old")
+        m = mirrored(rig, "deadline=20s")
+        small, large = pattern("s", 5000), pattern("l", 40 << 20)
+        assert os.listdir(m.path("data")) == ["old"]
+        with halted(rig, "google"):
+            write_file(m.path("data/small"), small)
+            write_file(m.path("data/large"), large)
+            os.unlink(m.path("data/old"))
+            assert read_file(m.path("data/large")) == large
+            assert m.status()["mount"]["degraded"]
+        wait_until(lambda: not m.status()["attached"][0]["missed"], "what was missed is made up")
+        for where in rig.servers:
+            assert objects(rig, where) == ["large", "small"], (where, objects(rig, where))
+            assert content(rig, where, "small") == small and content(rig, where, "large") == large
+        m.umount()
+
+
+def test_mirrors_that_differ():
+    """Of another size: not read for that file, and said."""
+    with Buckets() as rig:
+        rig.put("aws", "f", b"right")
+        rig.put("google", "f", b"wrong size")
+        m = mirrored(rig)
+        assert read_file(m.path("data/f")) == b"right"
+        rig.put("google", "g", b"only there")
+        m.umount()
 
 
 def test_mapped_and_interleaved():
