@@ -109,14 +109,18 @@ static int missing(struct exchange *x)
 	switch (x->call->op) {
 	case STORE_REMOVE:
 		return x->conditional ? STORE_CHANGED : 0;
+	case STORE_GET:
+	case STORE_HEAD:
+		return STORE_MISSING;
 	case STORE_PUT:
 	case STORE_UPLOAD_FINISH:
-		return x->conditional ? STORE_CHANGED : exchange_because(x, fail(-EIO), NULL);
-	case STORE_LIST:
-		return exchange_because(x, fail(-EIO), NULL);
-	default:
-		return STORE_MISSING;
+		if (x->conditional)
+			return STORE_CHANGED;
+		break;
+	default: /* they need no blob */
+		break;
 	}
+	return exchange_because(x, fail(-EIO), NULL);
 }
 
 /* (J1) */

@@ -184,6 +184,20 @@ static int refused_credentials(struct exchange *x)
 	return exchange_because(x, -EACCES, NULL);
 }
 
+static int no_upload(struct exchange *x)
+{
+	switch (x->call->op) {
+	case STORE_UPLOAD_PART:
+	case STORE_UPLOAD_FINISH:
+		exchange_explain(x, NULL);
+		return STORE_GONE;
+	case STORE_UPLOAD_ABORT:
+		return 0;
+	default:
+		return exchange_because(x, fail(-EIO), NULL);
+	}
+}
+
 static int missing(struct exchange *x)
 {
 	const char *code = x->fault.code;
@@ -193,19 +207,18 @@ static int missing(struct exchange *x)
 					"create the bucket first, or correct its name");
 	if (strcmp(code, "XAdminUserNotFound") == 0)
 		return exchange_because(x, -EACCES, "the access key is not known");
-	if (strcmp(code, "NoSuchUpload") == 0 && x->call->op == STORE_UPLOAD_ABORT)
-		return 0;
-	if (strcmp(code, "NoSuchUpload") == 0) {
-		exchange_explain(x, NULL);
-		return STORE_GONE;
-	}
+	if (strcmp(code, "NoSuchUpload") == 0)
+		return no_upload(x);
 	if (strcmp(code, "NoSuchKey") != 0 && strcmp(code, "NoSuchVersion") != 0)
 		return exchange_because(x, fail(-EIO), "it does not say what is missing");
 	switch (x->call->op) {
 	case STORE_GET:
 	case STORE_HEAD:
-	case STORE_UPLOAD_PART: /* that another object is part of */
 		return STORE_MISSING;
+	case STORE_UPLOAD_PART: /* that is copied of another object */
+		if (pairs_get(&x->req->headers, "x-amz-copy-source"))
+			return STORE_MISSING;
+		break;
 	case STORE_COPY: /* which of the two? */
 		return x->conditional ? AGAIN_LOOK : STORE_MISSING;
 	case STORE_REMOVE:
