@@ -22,7 +22,7 @@ packages=(
 	gcc libc6-dev meson ninja-build pkg-config libfuse3-dev libcurl4-openssl-dev libssl-dev librocksdb-dev
 	libsodium-dev libexpat1-dev libjansson-dev uthash-dev libmicrohttpd-dev libmount-dev libzstd-dev libcmocka-dev
 	# to test
-	fuse3 python3 python3-cryptography python3-venv ca-certificates openssl curl procps attr git rsync sqlite3 spin stress-ng
+	fuse3 python3 python3-cryptography python3-venv rclone ca-certificates openssl curl procps attr git rsync sqlite3 spin stress-ng
 	debhelper dpkg-dev lintian mandoc
 	clang libclang-rt-dev
 )
