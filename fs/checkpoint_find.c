@@ -205,6 +205,9 @@ int checkpoint_list_get(const struct checkpoint_stores *s, struct checkpoint_lis
 		    store_list(replicas_store(s->replicas, i), &req, &calls[i]))
 			calls[i] = NULL;
 	wait_listed(calls, (unsigned)__builtin_popcountll(s->stores) / 2 + 1, deadline_ns);
+	if (!n_listed(calls))
+		log_warn("checkpoint", "no store lists its checkpoints", "stores=%u",
+			 (unsigned)__builtin_popcountll(s->stores));
 	r = list_take(s, calls, deadline_ns, &l);
 	for (unsigned i = 0; i < REPLICAS_MAX; i++) {
 		if (!calls[i])

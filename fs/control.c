@@ -47,6 +47,7 @@ static const struct route routes[] = {
 	{ "POST", "/refresh", act_refresh, "application/json", false },
 	{ "POST", "/sync", act_sync, "application/json", false },
 	{ "POST", "/drill", act_drill, "application/json", false },
+	{ "POST", "/checkpoint", act_checkpoint, "application/json", false },
 	{ "POST", "/loglevel", act_loglevel, "application/json", false },
 };
 

@@ -11,6 +11,7 @@
  *   GET  /names?path=P                             names that are not their keys, of a bucket
  *   POST /refresh?path=P&deep=0|1                  what is remembered of a bucket is asked again
  *   POST /loglevel?level=debug&only=http,journal
+ *   POST /checkpoint?timeout=600s                  writes one now; what it amounts to
  *
  * Errors are JSON: {"error": "a sentence"}.
  */

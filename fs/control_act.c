@@ -99,6 +99,30 @@ unsigned act_loglevel(struct control *c, const struct request_line *r, struct bu
 	return done(ret);
 }
 
+unsigned act_checkpoint(struct control *c, const struct request_line *r, struct buf *ret)
+{
+	_cleanup_(json_freep) struct json *j = json_object_new();
+	struct checkpoint_report rep;
+	uint64_t ns = SYNC_DEFAULT_NS;
+	int e;
+
+	if (!duration_param(r, "timeout", &ns))
+		return act_refuse(400, ret, "timeout= is no duration");
+	if (!c->volume->checkpoints)
+		return act_refuse(409, ret, "this mount writes none");
+	e = checkpoint_now(c->volume->checkpoints, clock_now() + ns, &rep);
+	if (e)
+		return done_or(e, ret, "the checkpoint");
+	json_set_uint(j, "slot", rep.slot);
+	json_set_uint(j, "rows", rep.rows);
+	json_set_uint(j, "parts", rep.parts);
+	json_set_uint(j, "parts_written", rep.parts_written);
+	json_set_uint(j, "bytes", rep.bytes);
+	json_set_uint(j, "bytes_written", rep.bytes_written);
+	json_set_real(j, "seconds", rep.seconds);
+	return done_or(json_write(j, 0, ret), ret, "answer");
+}
+
 static int drill_mode_parse(const char *text, enum drill_mode *ret)
 {
 	static const struct {

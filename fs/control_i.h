@@ -25,7 +25,8 @@ struct request_line {
 };
 /* Each answers an HTTP status with its body in *ret; of JSON unless told otherwise. */
 typedef unsigned act_fn(struct control *c, const struct request_line *r, struct buf *ret);
-act_fn act_status, act_metrics, act_page, act_where, act_sync, act_drill, act_loglevel;
+act_fn act_status, act_metrics, act_page, act_where, act_sync, act_drill, act_loglevel,
+	act_checkpoint;
 act_fn act_names, act_refresh; /* control_attach.c */
 /* {"error": ...} */
 unsigned act_refuse(unsigned status, struct buf *ret, const char *fmt, ...) printf_like(3, 4);

@@ -39,6 +39,7 @@ struct snapshot {
 	uint64_t deficit_chunks[REPLICAS_MAX], deficit_bytes[REPLICAS_MAX];
 	double lag_s[REPLICAS_MAX];
 	uint64_t files, directories, bytes;
+	uint64_t checkpoint_slot; /* UINT64_MAX: none */
 	bool degraded;
 	char stopped[200];
 };
@@ -140,15 +141,17 @@ static int read_deficits(struct status *st, struct snapshot *to)
 	return 0;
 }
 
-static int read_totals(struct volume *v, struct snapshot *s)
+static int read_namespace(struct volume *v, struct snapshot *s)
 {
 	struct totals_row row;
+	struct checkpoint_row checkpoint;
 	struct view *view = commit_lock(v->commit);
-	int r = ns_totals(view, &row);
+	int r = ns_totals(view, &row), known = ns_checkpoint(view, &checkpoint);
 
 	commit_unlock(v->commit);
-	if (r < 0)
-		return r;
+	if (r < 0 || known < 0)
+		return MIN(r, known);
+	s->checkpoint_slot = known ? UINT64_MAX : checkpoint.slot;
 	if (!r) {
 		s->files = row.files;
 		s->directories = row.directories;
@@ -189,7 +192,7 @@ static int take_snapshot(struct status *s, struct snapshot *to)
 	struct volume *v = s->v;
 	int r;
 
-	*to = (struct snapshot){ 0 };
+	*to = (struct snapshot){ .checkpoint_slot = UINT64_MAX };
 	pieces_stats_get(v->pieces, &to->pieces);
 	to->degraded = status_attached_degraded(v);
 	if (is_bare(v))
@@ -198,7 +201,7 @@ static int take_snapshot(struct status *s, struct snapshot *to)
 	data_status_get(v->data, &to->data);
 	repair_status_get(v->repair, &to->repair);
 	volume_stopped(v, to->stopped, sizeof(to->stopped));
-	r = read_totals(v, to);
+	r = read_namespace(v, to);
 	if (!r)
 		r = read_deficits(s, to);
 	if (r < 0)
@@ -270,6 +273,10 @@ static struct json *journal_part(const struct snapshot *s)
 	json_set(j, "commit_seconds", seconds_part("p50", c->commit_p50_s, "p99", c->commit_p99_s));
 	json_set_str(j, "state_hash", hash);
 	json_set_real(j, "verified_seconds", age_s(c->verified_ns));
+	if (s->checkpoint_slot == UINT64_MAX)
+		json_set_str(j, "checkpoint_slot", NULL);
+	else
+		json_set_uint(j, "checkpoint_slot", s->checkpoint_slot);
 	return j;
 }
 
@@ -457,6 +464,10 @@ static void set_mount_gauges(const struct volume *v, const struct snapshot *s)
 		  NULL, *s->stopped != '\0');
 	set_gauge("mangrove_journal_applied_slot", "The slot whose state this mount shows.", NULL,
 		  (double)s->commit.applied_slot);
+	if (s->checkpoint_slot != UINT64_MAX)
+		set_gauge("mangrove_journal_checkpoint_slot",
+			  "The slot of the newest checkpoint: a new mount begins there.", NULL,
+			  (double)s->checkpoint_slot);
 	set_gauge("mangrove_journal_pending_operations", "Operations that are not committed yet.",
 		  NULL, (double)s->commit.pending_operations);
 }

@@ -243,6 +243,8 @@ static int open_all(struct volume *v, char *err, size_t err_size)
 	if (!r)
 		r = volume_namespace_open(v, err, err_size);
 	if (!r)
+		r = volume_catch_up(v, err, err_size);
+	if (!r)
 		r = open_journal(v);
 	if (!r)
 		r = open_commit(v, err, err_size);
@@ -254,6 +256,8 @@ static int open_all(struct volume *v, char *err, size_t err_size)
 		r = open_repair(v);
 	if (!r)
 		r = volume_attach_open(v, err, err_size);
+	if (!r)
+		r = volume_checkpoints_open(v);
 	if (r && !*err)
 		return say(r, err, err_size, "cannot open the volume: %s", strerror(-r));
 	v->opened_ns = clock_now();
@@ -300,13 +304,14 @@ int volume_sync(struct volume *v, bool all, uint64_t deadline_ns)
 
 int volume_close(struct volume *v, uint64_t deadline_ns)
 {
-	int r = volume_sync(v, false, deadline_ns), stopped;
+	int r, stopped;
 
+	v->checkpoints = checkpoint_keeper_free(v->checkpoints);
+	r = volume_sync(v, false, deadline_ns);
 	if (is_bare(v)) {
 		volume_free(v);
 		return r;
 	}
-
 	/* Copies still on their way get a while; those that fail become deficits, which
 	 * commit_stop commits. */
 	replicas_drain(v->replicas, MIN(deadline_ns, clock_now() + LATE_NS));
@@ -322,6 +327,7 @@ struct volume *volume_free(struct volume *v)
 {
 	if (!v)
 		return NULL;
+	checkpoint_keeper_free(v->checkpoints);
 	if (v->data)
 		data_on_bad(v->data, NULL, NULL);
 	attach_free(v->attach);

@@ -15,6 +15,7 @@
 #include "cache/kv.h"
 #include "cache/pieces.h"
 #include "fs/attach/attach.h"
+#include "fs/checkpoint.h"
 #include "fs/commit.h"
 #include "fs/config.h"
 #include "fs/data/file.h"
@@ -58,6 +59,7 @@ struct volume {
 	struct pieces *pieces;
 	struct data *data;
 	struct repair *repair;                /* makes missing copies, rewrites bad ones */
+	struct checkpoint_keeper *checkpoints; /* writes them; NULL: read-only */
 
 	struct attach *attach;                /* the attached buckets, or NULL: none */
 	struct sealer *attach_sealer;         /* of a mount of nothing but buckets; else NULL */

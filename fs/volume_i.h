@@ -52,6 +52,13 @@ must_check int volume_local_open(struct volume *v, char *err, size_t err_size);
 /* The namespace's database; emptied when damaged or another volume's. */
 must_check int volume_namespace_open(struct volume *v, char *err, size_t err_size);
 
+/* Opens a database of the namespace, with this mount's share of memory. */
+must_check int volume_kv_open(const struct volume *v, const char *dir, struct kv **ret);
+/* Begins with a checkpoint where that is shorter than what the journal holds. */
+must_check int volume_catch_up(struct volume *v, char *err, size_t err_size);
+/* From here on checkpoints are written. */
+must_check int volume_checkpoints_open(struct volume *v);
+
 /* The attached buckets of the configuration. */
 must_check int volume_attach_open(struct volume *v, char *err, size_t err_size);
 /* A mount of nothing but buckets: the name, the folder and the key of this machine. */

@@ -211,17 +211,23 @@ static bool belongs(const struct volume *v, struct kv *kv)
 	return !r && !volume_row_decode(buf_span(&bytes), &row) && !memcmp(row.id, v->id, 16);
 }
 
-int volume_namespace_open(struct volume *v, char *err, size_t err_size)
+int volume_kv_open(const struct volume *v, const char *dir, struct kv **ret)
 {
 	const struct kv_options opts = { .cache_bytes = v->memory_bytes / 10,
 					 .compact_on_deletion = true };
+
+	return kv_open(dir, column_names, &opts, ret);
+}
+
+int volume_namespace_open(struct volume *v, char *err, size_t err_size)
+{
 	_cleanup_free_ char *dir = NULL;
 	int r;
 
 	if (asprintf(&dir, "%s/ns", v->cache_dir) < 0)
 		return fail(-ENOMEM);
 	for (int attempt = 0; attempt < 2; attempt++) {
-		r = kv_open(dir, column_names, &opts, &v->ns);
+		r = volume_kv_open(v, dir, &v->ns);
 		if (!r && belongs(v, v->ns))
 			return 0;
 		v->ns = kv_close(v->ns);
