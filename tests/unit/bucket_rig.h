@@ -212,3 +212,38 @@ static inline size_t rig_find(struct rig *rig, uint64_t dir)
 		files += l.e[i].is_dir ? rig_find(rig, l.e[i].ino) : 1;
 	return files;
 }
+
+static inline void rig_put_many(struct rig *rig, const char *fmt, unsigned n)
+{
+	char key[64];
+
+	for (unsigned i = 0; i < n; i++) {
+		snprintf(key, sizeof(key), fmt, i);
+		rig_put(rig, key, "1");
+	}
+}
+
+/* Each name once, in the order of keys. */
+static inline void check_order(const struct listed *l, size_t n)
+{
+	assert_int_equal(l->n, n);
+	for (size_t i = 1; i < l->n; i++)
+		assert_true(strcmp(l->e[i - 1].key, l->e[i].key) < 0);
+}
+
+static inline int rig_setup(void **state)
+{
+	*state = rig_new(1);
+	return 0;
+}
+
+static inline int rig_teardown(void **state)
+{
+	rig_free(*state);
+	return 0;
+}
+
+static inline uint64_t root(struct rig *rig)
+{
+	return bucket_root(rig->bucket);
+}

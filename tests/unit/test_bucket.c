@@ -1,23 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/bucket_rig.h"
 
-static int setup(void **state)
-{
-	*state = rig_new(1);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
-static uint64_t root(struct rig *rig)
-{
-	return bucket_root(rig->bucket);
-}
-
 /* ---- listing and looking ---- */
 
 static void test_listing_tells_all(void **state)
@@ -426,30 +409,12 @@ static void test_refused(void **state)
 	assert_string_equal(rig_ls(rig, root(rig)), "error -13 ");
 }
 
-static void put_many(struct rig *rig, const char *fmt, unsigned n)
-{
-	char key[64];
-
-	for (unsigned i = 0; i < n; i++) {
-		snprintf(key, sizeof(key), fmt, i);
-		rig_put(rig, key, "1");
-	}
-}
-
-/* Each name once, in the order of keys. */
-static void check_order(const struct listed *l, size_t n)
-{
-	assert_int_equal(l->n, n);
-	for (size_t i = 1; i < l->n; i++)
-		assert_true(strcmp(l->e[i - 1].key, l->e[i].key) < 0);
-}
-
 static void test_page_fails_in_the_middle(void **state)
 {
 	struct rig *rig = *state;
 	_cleanup_listed_ struct listed l = { 0 };
 
-	put_many(rig, "same-%04u", 5000);
+	rig_put_many(rig, "same-%04u", 5000);
 	rig->side[0].fail_after = 2;
 	rig->side[0].fail_result = -EAGAIN;
 	rig->side[0].fail_times = 3;
@@ -463,7 +428,7 @@ static void test_page_fails_for_good(void **state)
 	struct rig *rig = *state;
 	_cleanup_listed_ struct listed l = { 0 };
 
-	put_many(rig, "same-%04u", 5000);
+	rig_put_many(rig, "same-%04u", 5000);
 	rig->side[0].fail_after = 2;
 	rig->side[0].fail_result = -EIO;
 	rig->side[0].fail_times = 1000;
@@ -479,7 +444,7 @@ static void test_page_fails_for_good(void **state)
 
 struct nonsense {
 	struct store store;
-	const char *const *names; /* in two pages; NULL ends */
+	const char *const *names; /* in pages of two; NULL ends; '!': is_folder */
 	unsigned lists;
 };
 
@@ -494,13 +459,17 @@ static void nonsense_done(void *arg)
 static void nonsense_list(struct store *s, const struct list_req *r, struct store_call *c)
 {
 	struct nonsense *n = container_of(s, struct nonsense, store);
-	const char *const *at = n->names + (r->token ? 2 : 0);
+	const char *const *at = n->names + 2 * (r->token ? (size_t)(r->token[0] - '0') : 0);
 
 	n->lists++;
 	c->entries = calloc(2, sizeof(*c->entries));
 	for (; *at && c->n_entries < 2; at++)
-		c->entries[c->n_entries++] = (struct list_entry){ .name = strdup(*at) };
-	c->next_token = *at ? strdup("more") : NULL;
+		c->entries[c->n_entries++] = (struct list_entry){
+			.name = strdup(*at + (**at == '!')),
+			.is_folder = **at == '!',
+			.is_prefix = (*at)[strlen(*at) - 1] == '/',
+		};
+	c->next_token = *at ? strdup((const char[]){ (char)('0' + (at - n->names) / 2), 0 }) : NULL;
 	call_ref(&c->call);
 	task_detach(task_start("nonsense", nonsense_done, c));
 }
@@ -535,7 +504,8 @@ static const char *list_nonsense(struct rig *rig, const char *const *names)
 
 static void test_nonsense(void **state)
 {
-	static const char *const disorder[] = { "x", "c", NULL }, *const twice[] = { "x", "x", NULL },
+	static const char *const disorder[] = { "x", "c", NULL },
+				 *const twice[] = { "x", "x", NULL },
 				 *const repeats[] = { "x", "y", "y", "z", NULL },
 				 *const back[] = { "x", "y", "a", NULL },
 				 *const good[] = { "a", "b", "c", NULL };
@@ -553,6 +523,19 @@ static void test_nonsense(void **state)
 	assert_string_equal(list_nonsense(rig, back), "x=0 y=0 ");
 }
 
+/* Azure's directories: objects that stand for them, with and without something in them. */
+static void test_folders(void **state)
+{
+	static const char *const names[] = { "!d", "d/", "!e", "f", "f/", NULL };
+	struct rig *rig = *state;
+	struct bucket_entry e;
+
+	assert_string_equal(list_nonsense(rig, names), "d/ e/ %~ff=0 f/ ");
+	assert_int_equal(rig_lookup(rig, root(rig), "e", &e), 0);
+	assert_true(e.is_dir);
+	assert_string_equal(e.key, "e/");
+}
+
 static void test_nonsense_is_no_listing(void **state)
 {
 	static const char *const disorder[] = { "x", "c", NULL };
@@ -560,32 +543,7 @@ static void test_nonsense_is_no_listing(void **state)
 	assert_string_equal(list_nonsense(*state, disorder), "error -5 ");
 }
 
-/* ---- size ---- */
-
-static void test_a_big_directory(void **state)
-{
-	struct rig *rig = *state;
-	_cleanup_listed_ struct listed l = { 0 };
-	struct bucket_status st;
-
-	put_many(rig, "img%06u.jpg", 100000);
-	assert_int_equal(rig_read(rig, root(rig), &l), 0);
-	check_order(&l, 100000);
-	assert_true(rig->side[0].lists <= 130);
-	bucket_status_get(rig->bucket, &st);
-	assert_int_equal(st.files, 100000);
-	assert_int_equal(st.bytes, 100000);
-	assert_int_equal(st.lists, rig->side[0].lists);
-	/* again, with one that went and one that came: nothing else is written anew */
-	rig_remove(rig, "img050000.jpg");
-	rig_put(rig, "img050000.png", "12");
-	bucket_refresh(rig->bucket, root(rig), false);
-	listed_release(&l);
-	assert_int_equal(rig_read(rig, root(rig), &l), 0);
-	check_order(&l, 100000);
-	bucket_status_get(rig->bucket, &st);
-	assert_int_equal(st.bytes, 100001);
-}
+/* ---- listings under way ---- */
 
 /* The first page is told before the last one has come. */
 static void test_streams(void **state)
@@ -594,7 +552,7 @@ static void test_streams(void **state)
 	struct listed l = { .batch = 5000 };
 	bool end = true;
 
-	put_many(rig, "same-%04u", 3000);
+	rig_put_many(rig, "same-%04u", 3000);
 	rig->side[0].fail_after = 1;
 	rig->side[0].fail_result = -EAGAIN;
 	rig->side[0].fail_times = 1000000;
@@ -610,63 +568,6 @@ static void test_streams(void **state)
 	assert_int_equal(rig_read(rig, root(rig), &l), 0);
 	check_order(&l, 3000);
 	listed_release(&l);
-}
-
-static void check_find(struct rig *rig, size_t keys, const char *what)
-{
-	const unsigned raw = (unsigned)((keys + 999) / 1000);
-
-	assert_int_equal(rig_find(rig, root(rig)), keys);
-	print_message("%s: %u requests, flat %u\n", what, rig_requests(rig), raw);
-	assert_int_equal(rig->side[0].heads, 0);
-	assert_true(rig->side[0].lists <= raw + raw * 3 / 10);
-	assert_int_equal(rig_find(rig, root(rig)), keys);
-	assert_true(rig->side[0].lists <= raw + raw * 3 / 10); /* the second time: none */
-}
-
-static void put_tree(struct rig *rig, unsigned a, unsigned b, unsigned c)
-{
-	char key[64];
-
-	for (unsigned i = 0; i < a; i++)
-		for (unsigned k = 0; k < b; k++)
-			for (unsigned n = 0; n < c; n++) {
-				snprintf(key, sizeof(key), "d%03u/e%03u/f%05u", i, k, n);
-				rig_put(rig, key, "1");
-			}
-}
-
-static void test_find_in_small_directories(void **state)
-{
-	put_tree(*state, 100, 100, 10);
-	check_find(*state, 100000, "100 x 100 x 10");
-}
-
-static void test_find_in_middling_directories(void **state)
-{
-	put_tree(*state, 10, 100, 100);
-	check_find(*state, 100000, "10 x 100 x 100");
-}
-
-static void test_find_in_large_directories(void **state)
-{
-	put_tree(*state, 2, 5, 10000);
-	check_find(*state, 100000, "2 x 5 x 10000");
-}
-
-/* As Azure: what was read is read again at most once. */
-static void test_find_where_nothing_starts_after(void **state)
-{
-	struct rig *rig = *state;
-
-	rig_close(rig);
-	rig->starts_nowhere = true;
-	rig_open(rig);
-	put_tree(rig, 10, 100, 20);
-	assert_int_equal(rig_find(rig, root(rig)), 20000);
-	print_message("not starting after a name: %u requests, flat 20\n", rig_requests(rig));
-	assert_true(rig->side[0].lists <= 40);
-	assert_int_equal(rig->side[0].heads, 0);
 }
 
 /* ---- mirrors ---- */
@@ -722,7 +623,7 @@ static void test_mirror_fails_in_the_middle(void **state)
 	struct rig *rig = *state;
 	_cleanup_listed_ struct listed l = { 0 };
 
-	put_many(rig, "same-%04u", 5000);
+	rig_put_many(rig, "same-%04u", 5000);
 	rig->side[1].fail_after = 2;
 	rig->side[1].fail_result = -EIO;
 	rig->side[1].fail_times = 1000;
@@ -755,7 +656,7 @@ static void test_many_readers(void **state)
 	struct reader r[8];
 	struct task *t[8];
 
-	put_many(rig, "same-%04u", 3000);
+	rig_put_many(rig, "same-%04u", 3000);
 	rig->side[0].delay_ns = 20 * NS_PER_MS;
 	for (unsigned i = 0; i < 8; i++) {
 		r[i] = (struct reader){ .rig = rig };
@@ -797,7 +698,7 @@ static void test_end_in_the_middle(void **state)
 
 int main(void)
 {
-#define test(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define test(fn) cmocka_unit_test_setup_teardown(fn, rig_setup, rig_teardown)
 	const struct CMUnitTest tests[] = {
 		test(test_listing_tells_all),
 		test(test_empty_bucket),
@@ -820,17 +721,13 @@ int main(void)
 		test(test_page_fails_in_the_middle),
 		test(test_page_fails_for_good),
 		test(test_nonsense),
+		test(test_folders),
 		test(test_nonsense_is_no_listing),
-		test(test_a_big_directory),
 		test(test_streams),
-		test(test_find_in_small_directories),
-		test(test_find_in_middling_directories),
-		test(test_find_in_large_directories),
-		test(test_find_where_nothing_starts_after),
-		cmocka_unit_test_setup_teardown(test_nearest_mirror, setup_mirrors, teardown),
-		cmocka_unit_test_setup_teardown(test_mirror_fails, setup_mirrors, teardown),
+		cmocka_unit_test_setup_teardown(test_nearest_mirror, setup_mirrors, rig_teardown),
+		cmocka_unit_test_setup_teardown(test_mirror_fails, setup_mirrors, rig_teardown),
 		cmocka_unit_test_setup_teardown(test_mirror_fails_in_the_middle, setup_mirrors,
-						teardown),
+						rig_teardown),
 		test(test_many_readers),
 		test(test_end_in_the_middle),
 	};
