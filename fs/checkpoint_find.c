@@ -32,7 +32,7 @@ int checkpoint_object_get(const struct checkpoint_stores *s, const struct checkp
 			  struct buf *ret)
 {
 	_cleanup_buf_ struct buf sealed = BUF_INIT(ret->limit + SEALED_MORE);
-	struct get_req req = {.limit = sealed.limit};
+	struct get_req req = { .limit = sealed.limit };
 	char name[PLACE_NAME_MAX];
 	uint64_t avoid = 0;
 
@@ -115,10 +115,10 @@ static int list_add_page(struct checkpoint_list *l, const struct store_call *c)
 
 static struct list_req request(const char *token, uint64_t deadline_ns)
 {
-	return (struct list_req){.prefix = SPAN_LITERAL(CHECKPOINT_PREFIX),
-				 .delimiter = '/',
-				 .token = token,
-				 .deadline_ns = deadline_ns};
+	return (struct list_req){ .prefix = SPAN_LITERAL(CHECKPOINT_PREFIX),
+				  .delimiter = '/',
+				  .token = token,
+				  .deadline_ns = deadline_ns };
 }
 
 /* The pages after the first one, as far as they come. */
@@ -180,7 +180,7 @@ static unsigned n_listed(struct store_call *const *calls)
 /* Until so many have listed, or nobody is left that might. */
 static void wait_listed(struct store_call *const *calls, unsigned enough, uint64_t deadline_ns)
 {
-	struct call *waits[REPLICAS_MAX] = {NULL};
+	struct call *waits[REPLICAS_MAX] = { NULL };
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < REPLICAS_MAX; i++)
@@ -196,8 +196,8 @@ int checkpoint_list_get(const struct checkpoint_stores *s, struct checkpoint_lis
 {
 	const uint64_t deadline_ns = clock_now() + LIST_NS;
 	const struct list_req req = request(NULL, deadline_ns);
-	struct store_call *calls[REPLICAS_MAX] = {NULL};
-	struct checkpoint_list l = {.n = 0};
+	struct store_call *calls[REPLICAS_MAX] = { NULL };
+	struct checkpoint_list l = { .n = 0 };
 	int r;
 
 	for (unsigned i = 0; i < REPLICAS_MAX; i++)
@@ -228,5 +228,5 @@ int checkpoint_list_get(const struct checkpoint_stores *s, struct checkpoint_lis
 void checkpoint_list_release(struct checkpoint_list *l)
 {
 	free(l->all);
-	*l = (struct checkpoint_list){.n = 0};
+	*l = (struct checkpoint_list){ .n = 0 };
 }

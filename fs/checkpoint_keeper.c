@@ -39,7 +39,7 @@ static int last_announced(struct checkpoint_keeper *k, struct checkpoint_row *re
 static int announce(struct checkpoint_keeper *k, const struct checkpoint_row *row)
 {
 	_cleanup_buf_ struct buf value = BUF_INIT(ROW_MAX);
-	struct op op = {.kind = OP_CHECKPOINT};
+	struct op op = { .kind = OP_CHECKPOINT };
 	struct result res;
 	int r = checkpoint_row_encode(row, &value);
 
@@ -98,7 +98,7 @@ static bool is_due(struct checkpoint_keeper *k)
 /* Writes one; who asked for it hears of it. */
 static void keep(struct checkpoint_keeper *k, uint64_t asked)
 {
-	struct checkpoint_report report = {0};
+	struct checkpoint_report report = { 0 };
 	const uint64_t begun_ns = clock_now();
 	struct commit_status st;
 	int r;

@@ -151,7 +151,8 @@ static bool take_group(struct loading *l, struct group *ret)
 	uint64_t size = 0;
 	LOCK_SCOPE(&l->sync.lock);
 
-	*ret = (struct group){.l = l, .first = l->sync.next_part, .last = BUF_INIT(PART_PLACE_MAX)};
+	*ret =
+	    (struct group){ .l = l, .first = l->sync.next_part, .last = BUF_INIT(PART_PLACE_MAX) };
 	while (l->sync.next_part < m->n_parts && size < GROUP_SIZE)
 		size += m->parts[l->sync.next_part++].size;
 	ret->end = l->sync.next_part;
@@ -185,7 +186,7 @@ static void load_groups(void *arg)
 /* All runs, by as many loaders as there are groups. */
 static int load_runs(struct loading *l)
 {
-	struct task *tasks[LOADERS] = {NULL};
+	struct task *tasks[LOADERS] = { NULL };
 
 	for (unsigned i = 0; i < LOADERS && i < l->m->n_parts; i++)
 		tasks[i] = task_start("checkpoint", load_groups, l);
@@ -212,7 +213,7 @@ static int take_in(struct loading *l)
 
 static int load_manifest(const struct checkpoint_stores *s, const struct manifest *m, struct kv *kv)
 {
-	struct loading l = {.s = s, .m = m, .kv = kv};
+	struct loading l = { .s = s, .m = m, .kv = kv };
 	int r;
 
 	lock_init(&l.sync.lock, RANK_LEAF);
@@ -228,7 +229,7 @@ static int load_manifest(const struct checkpoint_stores *s, const struct manifes
 
 static void report(const struct manifest *m, uint64_t begun_ns, struct checkpoint_report *ret)
 {
-	*ret = (struct checkpoint_report){.slot = m->mark.slot, .parts = m->n_parts};
+	*ret = (struct checkpoint_report){ .slot = m->mark.slot, .parts = m->n_parts };
 	for (size_t i = 0; i < m->n_parts; i++) {
 		ret->rows += m->parts[i].rows;
 		ret->bytes += m->parts[i].length;
@@ -239,7 +240,7 @@ static void report(const struct manifest *m, uint64_t begun_ns, struct checkpoin
 static int load_one(const struct checkpoint_stores *s, const struct checkpoint_place *place,
 		    struct kv *kv, struct checkpoint_report *ret)
 {
-	_cleanup_(manifest_release) struct manifest m = {.n_parts = 0};
+	_cleanup_(manifest_release) struct manifest m = { .n_parts = 0 };
 	const uint64_t begun_ns = clock_now();
 	uint8_t hash[MANIFEST_HASH_SIZE];
 	int r = checkpoint_manifest_get(s, place, &m, hash);
@@ -254,7 +255,7 @@ static int load_one(const struct checkpoint_stores *s, const struct checkpoint_p
 int checkpoint_load(const struct checkpoint_stores *s, uint64_t above, struct kv *kv,
 		    struct checkpoint_report *ret)
 {
-	_cleanup_(checkpoint_list_release) struct checkpoint_list list = {.n = 0};
+	_cleanup_(checkpoint_list_release) struct checkpoint_list list = { .n = 0 };
 	int r = checkpoint_list_get(s, &list);
 
 	if (r)

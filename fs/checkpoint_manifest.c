@@ -42,8 +42,9 @@ bool checkpoint_place_parse(struct span name, struct checkpoint_place *ret)
 	if (hex_decode(text, HEX, slot, sizeof(slot)) ||
 	    hex_decode(text + HEX + 1, HEX, mount, sizeof(mount)) || key_u64(mount) > UINT32_MAX)
 		return false;
-	*ret = (struct checkpoint_place){
-	    .slot = key_u64(slot), .mount = (uint32_t)key_u64(mount), .number = PLACE_MANIFEST};
+	*ret = (struct checkpoint_place){ .slot = key_u64(slot),
+					  .mount = (uint32_t)key_u64(mount),
+					  .number = PLACE_MANIFEST };
 	return true;
 }
 
@@ -130,7 +131,7 @@ int manifest_encode(const struct manifest *m, struct buf *ret)
 
 static int read_part(struct reader *r, struct manifest *m)
 {
-	struct manifest_part p = {.first = BUF_INIT(PART_PLACE_MAX)};
+	struct manifest_part p = { .first = BUF_INIT(PART_PLACE_MAX) };
 	const struct buf *last = m->n_parts ? &m->parts[m->n_parts - 1].first : NULL;
 	struct span first;
 	int error;

@@ -15,7 +15,7 @@
 /* One row alone. */
 #define FRAME_MOST (ROW_MAX + 2 * PART_PLACE_MAX)
 
-static const char magic[8] = {'m', 'a', 'n', 'g', 'r', 'p', 'r', 't'};
+static const char magic[8] = { 'm', 'a', 'n', 'g', 'r', 'p', 'r', 't' };
 
 /* ---- writing ---- */
 
@@ -224,8 +224,10 @@ static int walk_frames(struct walk *w, struct span frames, struct span index, ui
 
 int part_walk(struct span plain, part_row_fn *fn, void *arg, uint8_t ret_hash[PART_HASH_SIZE])
 {
-	_cleanup_(walk_release) struct walk w = {
-	    .fn = fn, .arg = arg, .frame = BUF_INIT(FRAME_MOST), .place = BUF_INIT(PART_PLACE_MAX)};
+	_cleanup_(walk_release) struct walk w = { .fn = fn,
+						  .arg = arg,
+						  .frame = BUF_INIT(FRAME_MOST),
+						  .place = BUF_INIT(PART_PLACE_MAX) };
 	struct span frames, index;
 	struct trailer t;
 	int r = read_trailer(plain, &t);

@@ -53,11 +53,11 @@ static void on_stored(struct span name, unsigned store, bool ok, void *arg)
 static int put_everywhere(const struct checkpoint_stores *s, const char *name, struct blob *body,
 			  uint64_t *ret_have)
 {
-	const struct put_req req = {.name = span_str(name),
-				    .body = body,
-				    .cond = PUT_IF_ABSENT,
-				    .deadline_ns = clock_now() + PUT_NS};
-	struct copies c = {.told = 0};
+	const struct put_req req = { .name = span_str(name),
+				     .body = body,
+				     .cond = PUT_IF_ABSENT,
+				     .deadline_ns = clock_now() + PUT_NS };
+	struct copies c = { .told = 0 };
 	uint64_t so_far;
 	int r;
 
@@ -157,7 +157,7 @@ static int begin_sending(struct writing *w, struct part *takes, uint32_t number)
 		part_free(takes);
 		return r;
 	}
-	*s = (struct sending){.w = w, .part = takes, .number = number};
+	*s = (struct sending){ .w = w, .part = takes, .number = number };
 	lock_take(&w->sync.lock);
 	w->sync.sending++;
 	lock_give(&w->sync.lock);
@@ -188,7 +188,7 @@ static const struct manifest_part *find_again(struct writing *w, const struct pa
 
 static int add_entry(struct writing *w, struct part *p, const struct manifest_part *again)
 {
-	struct manifest_part entry = {.place = w->place, .rows = p->rows, .size = p->size};
+	struct manifest_part entry = { .place = w->place, .rows = p->rows, .size = p->size };
 	LOCK_SCOPE(&w->sync.lock);
 
 	entry.place.number = (uint32_t)w->manifest.n_parts;
@@ -261,8 +261,9 @@ static int know_parts(struct writing *w)
 /* Without the one before everything is written: nothing is lost by that. */
 static int read_base(struct writing *w, const struct checkpoint_row *base)
 {
-	const struct checkpoint_place place = {
-	    .slot = base->slot, .mount = base->mount, .number = PLACE_MANIFEST};
+	const struct checkpoint_place place = { .slot = base->slot,
+						.mount = base->mount,
+						.number = PLACE_MANIFEST };
 	uint8_t hash[MANIFEST_HASH_SIZE];
 
 	if (checkpoint_manifest_get(w->s, &place, &w->base, hash)) {
@@ -288,7 +289,7 @@ static int send_manifest(struct writing *w, struct checkpoint_row *ret)
 		r = send_object(w->s, &w->place, buf_span(&plain), &have);
 	if (r)
 		return r;
-	*ret = (struct checkpoint_row){.slot = w->place.slot, .mount = w->place.mount};
+	*ret = (struct checkpoint_row){ .slot = w->place.slot, .mount = w->place.mount };
 	manifest_hash(buf_span(&plain), ret->manifest);
 	return 0;
 }
@@ -337,11 +338,11 @@ int checkpoint_write(const struct checkpoint_stores *s, struct commit_snapshot *
 		     struct checkpoint_row *ret, struct checkpoint_report *ret_report)
 {
 	struct writing w = {
-	    .s = s,
-	    .stop = stop,
-	    .place = {.slot = snap->mark.slot, .mount = mount, .number = PLACE_MANIFEST},
-	    .known = map_new(),
-	    .senders = pool_new("checkpoint", SENDERS, SENDING_MOST),
+		.s = s,
+		.stop = stop,
+		.place = { .slot = snap->mark.slot, .mount = mount, .number = PLACE_MANIFEST },
+		.known = map_new(),
+		.senders = pool_new("checkpoint", SENDERS, SENDING_MOST),
 	};
 	const uint64_t begun_ns = clock_now();
 	int r = w.known && w.senders ? 0 : fail(-ENOMEM);

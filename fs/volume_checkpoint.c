@@ -21,15 +21,15 @@ static struct checkpoint_stores stores_of(const struct volume *v)
 	const uint64_t all = v->data_stores | v->journal_stores;
 	const unsigned majority = (unsigned)__builtin_popcountll(all) / 2 + 1;
 
-	return (struct checkpoint_stores){.replicas = v->replicas,
-					  .sealer = v->sealer,
-					  .stores = all,
-					  .enough = MAX(v->ack, majority)};
+	return (struct checkpoint_stores){ .replicas = v->replicas,
+					   .sealer = v->sealer,
+					   .stores = all,
+					   .enough = MAX(v->ack, majority) };
 }
 
 int volume_checkpoints_open(struct volume *v)
 {
-	const struct checkpoint_keeper_options o = {.stores = stores_of(v), .commit = v->commit};
+	const struct checkpoint_keeper_options o = { .stores = stores_of(v), .commit = v->commit };
 
 	return v->options->read_only ? 0 : checkpoint_keeper_new(&o, &v->checkpoints);
 }
@@ -145,7 +145,7 @@ static int load(struct volume *v, const struct folders *f, uint64_t above)
 
 int volume_catch_up(struct volume *v, char *err, size_t err_size)
 {
-	_cleanup_(folders_release) struct folders f = {NULL};
+	_cleanup_(folders_release) struct folders f = { NULL };
 	uint64_t above;
 	int r = folders_init(&f, v);
 

@@ -39,12 +39,12 @@ static int run_checkpoint(struct ctl_mount *m, const char *timeout, bool as_json
 
 static int run_debug(const struct command *c, int argc, char **argv)
 {
-	_cleanup_(ctl_list_release) struct ctl_list mounts = {.n = 0};
+	_cleanup_(ctl_list_release) struct ctl_list mounts = { .n = 0 };
 	const char *timeout = "600s";
 	bool as_json = false;
-	const struct arg table[] = {{0, "timeout", ARG_TEXT, &timeout},
-				    {0, "json", ARG_FLAG, &as_json},
-				    {0, NULL, 0, NULL}};
+	const struct arg table[] = { { 0, "timeout", ARG_TEXT, &timeout },
+				     { 0, "json", ARG_FLAG, &as_json },
+				     { 0, NULL, 0, NULL } };
 	struct text_list words;
 	struct ctl_mount *m;
 	int status;

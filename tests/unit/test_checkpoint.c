@@ -25,9 +25,9 @@ static int open_stores(void **state)
 	struct fixture *f = calloc(1, sizeof(*f));
 
 	*state = f;
-	f->s = (struct checkpoint_stores){.stores = ALL, .enough = 2};
+	f->s = (struct checkpoint_stores){ .stores = ALL, .enough = 2 };
 	assert_int_equal(sodium_start(), 0);
-	assert_int_equal(replicas_new(&(struct replicas_options){0}, &f->s.replicas), 0);
+	assert_int_equal(replicas_new(&(struct replicas_options){ 0 }, &f->s.replicas), 0);
 	for (unsigned i = 0; i < STORES; i++) {
 		char name[16];
 
@@ -35,7 +35,7 @@ static int open_stores(void **state)
 		f->buckets[i] = mem_bucket_new();
 		assert_int_equal(replicas_add(f->s.replicas,
 					      store_mem(f->buckets[i], name, NULL, NULL),
-					      &(struct replica_options){0}),
+					      &(struct replica_options){ 0 }),
 				 i);
 	}
 	assert_int_equal(sealer_new(volume_id, &f->s.sealer), 0);
@@ -65,7 +65,7 @@ static void put(struct kv_batch *b, unsigned column, struct span key, struct spa
 /* Row i of a column, as some seed has it. */
 static void put_row(struct kv_batch *b, uint32_t seed, uint64_t i)
 {
-	struct random r = {.state = seed * 1000003ull + i};
+	struct random r = { .state = seed * 1000003ull + i };
 	uint8_t key[16], value[400];
 	const size_t len = 50 + draw(&r, sizeof(value) - 50);
 
@@ -78,7 +78,7 @@ static void put_row(struct kv_batch *b, uint32_t seed, uint64_t i)
 static void put_volume(struct kv_batch *b)
 {
 	_cleanup_buf_ struct buf row = BUF_INIT(ROW_MAX);
-	struct volume_row v = {.level = 1};
+	struct volume_row v = { .level = 1 };
 
 	memcpy(v.id, volume_id, sizeof(v.id));
 	assert_int_equal(volume_row_encode(&v, &row), 0);
@@ -89,7 +89,7 @@ static void put_volume(struct kv_batch *b)
 static void make_state(struct kv *kv, uint64_t slot, uint32_t seed, uint64_t from, uint64_t to)
 {
 	_cleanup_(kv_batch_freep) struct kv_batch *b = kv_batch_new(kv);
-	struct commit_mark m = {.slot = slot, .time_ns = 5, .hold_ns = 6};
+	struct commit_mark m = { .slot = slot, .time_ns = 5, .hold_ns = 6 };
 
 	for (uint64_t i = from; i < to; i++)
 		put_row(b, seed, i);
@@ -195,7 +195,7 @@ static void comes_back_on_disk(void **state)
 /* The plaintext of a part. */
 static void open_part(struct fixture *f, uint64_t slot, uint32_t mount, uint32_t n, struct buf *ret)
 {
-	const struct checkpoint_place p = {.slot = slot, .mount = mount, .number = n};
+	const struct checkpoint_place p = { .slot = slot, .mount = mount, .number = n };
 	_cleanup_buf_ struct buf sealed = BUF_INIT(PART_PLAIN_MAX);
 	char name[PLACE_NAME_MAX];
 	uint8_t id[OBJECT_ID_SIZE];
@@ -248,7 +248,7 @@ static void names_unchanged_parts_again(void **state)
 
 static void place_name(uint64_t slot, uint32_t number, char ret[PLACE_NAME_MAX])
 {
-	const struct checkpoint_place p = {.slot = slot, .mount = 7, .number = number};
+	const struct checkpoint_place p = { .slot = slot, .mount = 7, .number = number };
 
 	checkpoint_place_name(&p, ret);
 }
@@ -348,7 +348,7 @@ static void a_state_that_is_not_its_hash(void **state)
 static void rows_that_do_not_amount_to_it(void **state)
 {
 	struct fixture *f = *state;
-	const struct checkpoint_place p = {.slot = 100, .mount = 7, .number = PLACE_MANIFEST};
+	const struct checkpoint_place p = { .slot = 100, .mount = 7, .number = PLACE_MANIFEST };
 	_cleanup_buf_ struct buf plain = BUF_INIT(MANIFEST_MAX), forged = BUF_INIT(MANIFEST_MAX),
 				 sealed = BUF_INIT(MANIFEST_MAX);
 	_cleanup_(blob_unrefp) struct blob *body = NULL;
@@ -409,16 +409,16 @@ static void is_of_one_moment(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(comes_back),
-	    TEST(comes_back_on_disk),
-	    TEST(two_mounts_write_the_same),
-	    TEST(names_unchanged_parts_again),
-	    TEST(damage_is_passed_over),
-	    TEST(a_store_is_away),
-	    TEST(a_state_that_is_not_its_hash),
-	    TEST(rows_that_do_not_amount_to_it),
-	    TEST(stops_when_told),
-	    TEST(is_of_one_moment),
+		TEST(comes_back),
+		TEST(comes_back_on_disk),
+		TEST(two_mounts_write_the_same),
+		TEST(names_unchanged_parts_again),
+		TEST(damage_is_passed_over),
+		TEST(a_store_is_away),
+		TEST(a_state_that_is_not_its_hash),
+		TEST(rows_that_do_not_amount_to_it),
+		TEST(stops_when_told),
+		TEST(is_of_one_moment),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

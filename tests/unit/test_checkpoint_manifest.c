@@ -60,10 +60,10 @@ static int take(struct part *takes, void *arg)
 static void sample(struct part **ret_part, struct manifest *ret)
 {
 	_cleanup_(part_cutter_freep) struct part_cutter *c = NULL;
-	struct manifest_part mp = {.place = {.slot = 0x1000, .mount = 7, .number = 2},
-				   .length = 300,
-				   .stores = 5,
-				   .first = BUF_INIT(PART_PLACE_MAX)};
+	struct manifest_part mp = { .place = { .slot = 0x1000, .mount = 7, .number = 2 },
+				    .length = 300,
+				    .stores = 5,
+				    .first = BUF_INIT(PART_PLACE_MAX) };
 
 	*ret_part = NULL;
 	*ret = (struct manifest){};
@@ -75,7 +75,8 @@ static void sample(struct part **ret_part, struct manifest *ret)
 	assert_int_equal(part_cutter_add(c, COL_VOLUME, SPAN_NULL, SPAN_LITERAL("volume")), 0);
 	assert_int_equal(part_cutter_end(c, &ret->totals), 0);
 	ret->mark = (struct commit_mark){
-	    .slot = 0x1234, .hash = ret->totals.hash, .time_ns = 1000, .hold_ns = 2000};
+		.slot = 0x1234, .hash = ret->totals.hash, .time_ns = 1000, .hold_ns = 2000
+	};
 	memset(ret->mark.record, 0xaa, sizeof(ret->mark.record));
 	memset(ret->mark.owner, 0xbb, sizeof(ret->mark.owner));
 	memcpy(mp.hash, (*ret_part)->hash, sizeof(mp.hash));
@@ -143,7 +144,7 @@ static int recode(const struct manifest *m)
 
 static void nonsense_is_refused(void **state)
 {
-	struct manifest_part again = {.rows = 1, .first = BUF_INIT(PART_PLACE_MAX)};
+	struct manifest_part again = { .rows = 1, .first = BUF_INIT(PART_PLACE_MAX) };
 	_cleanup_(part_freep) struct part *p = NULL;
 	struct manifest m;
 
@@ -169,7 +170,7 @@ static void nonsense_is_refused(void **state)
 
 static void names(void **state)
 {
-	struct checkpoint_place p = {.slot = 0xabc, .mount = 0x12, .number = 3}, got;
+	struct checkpoint_place p = { .slot = 0xabc, .mount = 0x12, .number = 3 }, got;
 	char name[PLACE_NAME_MAX];
 	uint8_t a[OBJECT_ID_SIZE], b[OBJECT_ID_SIZE];
 
@@ -200,10 +201,10 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(vectors),
-	    cmocka_unit_test(manifests_come_back),
-	    cmocka_unit_test(nonsense_is_refused),
-	    cmocka_unit_test(names),
+		cmocka_unit_test(vectors),
+		cmocka_unit_test(manifests_come_back),
+		cmocka_unit_test(nonsense_is_refused),
+		cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests(tests, read_page, free_page);

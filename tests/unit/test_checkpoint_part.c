@@ -18,9 +18,9 @@ struct row {
 /* Rising rows as a namespace has them: small, similar, a few long. */
 static void row_of(uint32_t seed, uint64_t i, uint64_t n, struct row *ret)
 {
-	struct random r = {.state = seed * 1000003ull + i};
+	struct random r = { .state = seed * 1000003ull + i };
 
-	*ret = (struct row){.column = 1 + (unsigned)(i * 5 / n), .key_len = 16};
+	*ret = (struct row){ .column = 1 + (unsigned)(i * 5 / n), .key_len = 16 };
 	key_ino_u64(i, i * 77, ret->key);
 	ret->value_len = 100 + draw(&r, 400);
 	for (size_t b = 0; b < ret->value_len; b++)
@@ -114,7 +114,7 @@ static int check_row(unsigned column, struct span key, struct span value, void *
 
 static void rows_come_back(void **state)
 {
-	struct reading rd = {.n = MANY};
+	struct reading rd = { .n = MANY };
 	struct cut c;
 
 	cut_rows(&c, MANY, NONE, 0);
@@ -153,7 +153,7 @@ static void two_writers_agree(void **state)
 
 static void a_row_changes_its_part(void **state)
 {
-	struct random r = {.state = 7};
+	struct random r = { .state = 7 };
 	struct cut before, after;
 
 	cut_rows(&before, MANY, NONE, 0);
@@ -170,7 +170,7 @@ static void a_row_changes_its_part(void **state)
 static void no_part_is_endless(void **state)
 {
 	_cleanup_(part_cutter_freep) struct part_cutter *cutter = NULL;
-	struct cut c = {.n = 0};
+	struct cut c = { .n = 0 };
 	struct part_totals totals;
 	uint64_t size = 0;
 	struct row r;
@@ -196,7 +196,7 @@ static void long_rows_have_frames_of_their_own(void **state)
 {
 	_cleanup_(part_cutter_freep) struct part_cutter *cutter = NULL;
 	_cleanup_free_ uint8_t *value = calloc(1, ROW_MAX + 1);
-	struct cut c = {.n = 0};
+	struct cut c = { .n = 0 };
 	const uint32_t *frames;
 	struct part_totals totals;
 
@@ -221,7 +221,7 @@ static void disorder_is_refused(void **state)
 {
 	_cleanup_(part_cutter_freep) struct part_cutter *cutter = NULL;
 	const struct span v = SPAN_LITERAL("v");
-	struct cut c = {.n = 0};
+	struct cut c = { .n = 0 };
 
 	assert_int_equal(part_cutter_new(keep, &c, &cutter), 0);
 	assert_int_equal(part_cutter_add(cutter, COL_META, SPAN_LITERAL("a"), v), -EBADMSG);
@@ -243,7 +243,7 @@ struct bytes {
 	const void *data;
 	uint32_t len;
 };
-#define BYTES(s) ((struct bytes){s, sizeof(s) - 1})
+#define BYTES(s) ((struct bytes){ s, sizeof(s) - 1 })
 
 /* A part of these frames, packed and walked. */
 static int walk_frames(const struct bytes *frames, size_t n, uint64_t rows)
@@ -263,8 +263,8 @@ static int walk_frames(const struct bytes *frames, size_t n, uint64_t rows)
 	return part_walk(buf_span(&plain), any_row, NULL, hash);
 }
 #define WALK(rows, ...)                                                                            \
-	walk_frames((const struct bytes[]){__VA_ARGS__},                                           \
-		    sizeof((const struct bytes[]){__VA_ARGS__}) / sizeof(struct bytes), rows)
+	walk_frames((const struct bytes[]){ __VA_ARGS__ },                                         \
+		    sizeof((const struct bytes[]){ __VA_ARGS__ }) / sizeof(struct bytes), rows)
 
 static void foreign_rows_are_refused(void **state)
 {
@@ -301,7 +301,7 @@ static int sum_row(unsigned column, struct span key, struct span value, void *ar
 static void damage_shows(void **state)
 {
 	_cleanup_buf_ struct buf plain = BUF_INIT(PART_PLAIN_MAX);
-	struct random r = {.state = 5};
+	struct random r = { .state = 5 };
 	uint8_t hash[PART_HASH_SIZE];
 	struct cut c;
 
@@ -315,7 +315,7 @@ static void damage_shows(void **state)
 	for (unsigned i = 0; i < 500; i++) {
 		uint8_t *at = &plain.data[draw(&r, (uint32_t)plain.len)];
 		const uint8_t flip = (uint8_t)(1 + draw(&r, 255));
-		struct state_hash sum = {0};
+		struct state_hash sum = { 0 };
 		int error;
 
 		*at ^= flip;
@@ -351,15 +351,15 @@ static void who_reads_may_stop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(rows_come_back),
-	    cmocka_unit_test(two_writers_agree),
-	    cmocka_unit_test(a_row_changes_its_part),
-	    cmocka_unit_test(no_part_is_endless),
-	    cmocka_unit_test(long_rows_have_frames_of_their_own),
-	    cmocka_unit_test(disorder_is_refused),
-	    cmocka_unit_test(foreign_rows_are_refused),
-	    cmocka_unit_test(damage_shows),
-	    cmocka_unit_test(who_reads_may_stop),
+		cmocka_unit_test(rows_come_back),
+		cmocka_unit_test(two_writers_agree),
+		cmocka_unit_test(a_row_changes_its_part),
+		cmocka_unit_test(no_part_is_endless),
+		cmocka_unit_test(long_rows_have_frames_of_their_own),
+		cmocka_unit_test(disorder_is_refused),
+		cmocka_unit_test(foreign_rows_are_refused),
+		cmocka_unit_test(damage_shows),
+		cmocka_unit_test(who_reads_may_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
