@@ -72,6 +72,7 @@ _mangrove_word()
 	config | doctor) _mangrove_words "$(_mangrove_volumes)" ;;
 	umount | status | sync) _mangrove_words "$(_mangrove_mounts)" ;;
 	drill) [ "$COMP_CWORD" = 2 ] && _mangrove_words "$(_mangrove_stores)" || _mangrove_words "$(_mangrove_mounts)" ;;
+	debug) [ "$COMP_CWORD" = 2 ] && _mangrove_words checkpoint || _mangrove_words "$(_mangrove_mounts)" ;;
 	log) [ "$COMP_CWORD" = 2 ] && _mangrove_words "error warn info debug" || _mangrove_words "$(_mangrove_mounts)" ;;
 	format | version) COMPREPLY=() ;;
 	*) _mangrove_files f ;;
