@@ -19,15 +19,8 @@ static int run_refresh(const struct command *c, int argc, char **argv)
 
 	if (!command_args(c, argc, argv, table, 1, 1, &words, &status))
 		return status;
-	path = realpath(words.all[0], NULL);
-	if (!path) {
-		ui_error("%s: %s", words.all[0], strerror(errno));
-		return EXIT_FAILED;
-	}
-	ctl_list_read(&mounts);
-	m = ctl_choose(&mounts, path);
-	if (!m || ctl_target(m, "/refresh?path=", path, &target) ||
-	    (deep && buf_add_str(&target, "&deep=1")))
+	m = ctl_at(&mounts, words.all[0], "/refresh?path=", &path, &target);
+	if (!m || (deep && buf_add_str(&target, "&deep=1")))
 		return EXIT_FAILED;
 	return ctl_command(m, "POST", buf_str(&target), 60, NULL);
 }
@@ -52,17 +45,11 @@ int doctor_names(const char *word, bool json)
 	_cleanup_(ctl_list_release) struct ctl_list mounts = { .n = 0 };
 	_cleanup_buf_ struct buf target = BUF_INIT(64 * KiB), body = BUF_INIT(64 * MiB);
 	_cleanup_(json_freep) struct json *names = NULL;
-	_cleanup_free_ char *path = realpath(word, NULL);
-	struct ctl_mount *m;
+	_cleanup_free_ char *path = NULL;
+	struct ctl_mount *m = ctl_at(&mounts, word, "/names?path=", &path, &target);
 	int status;
 
-	if (!path) {
-		ui_error("%s: %s", word, strerror(errno));
-		return EXIT_FAILED;
-	}
-	ctl_list_read(&mounts);
-	m = ctl_choose(&mounts, path);
-	if (!m || ctl_target(m, "/names?path=", path, &target))
+	if (!m)
 		return EXIT_FAILED;
 	status = ctl_command(m, "GET", buf_str(&target), 600, &body);
 	if (status)

@@ -73,14 +73,8 @@ static int run_where(const struct command *c, int argc, char **argv)
 
 	if (!command_args(c, argc, argv, table, 1, 1, &words, &status))
 		return status;
-	path = realpath(words.all[0], NULL);
-	if (!path) {
-		ui_error("%s: %s", words.all[0], strerror(errno));
-		return EXIT_FAILED;
-	}
-	ctl_list_read(&mounts);
-	m = ctl_choose(&mounts, path);
-	if (!m || ctl_target(m, "/where?path=", path, &target))
+	m = ctl_at(&mounts, words.all[0], "/where?path=", &path, &target);
+	if (!m)
 		return EXIT_FAILED;
 	status = ctl_command(m, "GET", buf_str(&target), 60, &body);
 	if (status)

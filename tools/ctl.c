@@ -277,3 +277,18 @@ int ctl_target(const struct ctl_mount *m, const char *what, const char *path, st
 		r = percent_encode(span_str(*below ? below : "/"), true, ret);
 	return r;
 }
+
+struct ctl_mount *ctl_at(struct ctl_list *l, const char *word, const char *what, char **ret_path,
+			 struct buf *ret_target)
+{
+	struct ctl_mount *m;
+
+	*ret_path = realpath(word, NULL);
+	if (!*ret_path) {
+		ui_error("%s: %s", word, strerror(errno));
+		return NULL;
+	}
+	ctl_list_read(l);
+	m = ctl_choose(l, *ret_path);
+	return m && ctl_target(m, what, *ret_path, ret_target) == 0 ? m : NULL;
+}

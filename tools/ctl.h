@@ -29,6 +29,12 @@ must_check int ctl_target(const struct ctl_mount *m, const char *what, const cha
 			  struct buf *ret);
 
 /*
+ * The mount that a file or directory is in, and ctl_target() of it. NULL after a line on stderr.
+ */
+struct ctl_mount *ctl_at(struct ctl_list *l, const char *word, const char *what, char **ret_path,
+			 struct buf *ret_target);
+
+/*
  * One request. 0 with the HTTP status and the body; -errno (-ECONNREFUSED: nobody is there;
  * -ETIMEDOUT).
  */

@@ -146,27 +146,36 @@ static int put_once(struct draft *d, struct draft_copy *c, struct blob *body, ui
 	return r;
 }
 
-static void put_copy(struct draft *d, struct draft_copy *c, struct blob *body)
+/* One try of something at one store; body: of a put. */
+typedef int try_fn(struct draft *d, struct draft_copy *c, struct blob *body, uint64_t deadline_ns);
+
+/* Again until it is known how it ended, or the time is over: then this copy is given up. */
+static void try_until(struct draft *d, struct draft_copy *c, struct blob *body, try_fn *fn,
+		      const char *what)
 {
 	const uint64_t deadline = deadline_of(d);
 	unsigned failed = 0;
 	int r;
 
-	if (is_left_out(d, c)) {
-		copy_failed(d, c, -EIO, "nothing: it is down");
-		return;
-	}
 	for (;;) {
 		const uint64_t begun = clock_now();
 
-		r = put_once(d, c, body, deadline);
-		observe(d, c, r, begun, blob_span(body).len);
+		r = fn(d, c, body, deadline);
+		observe(d, c, r, begun, body ? blob_span(body).len : 0);
 		if (!passes(r) || clock_now() >= deadline)
 			break;
 		sleep_until(MIN(deadline, clock_now() + retry_delay_ns(++failed, 0, random_u64())));
 	}
 	if (r)
-		copy_failed(d, c, r, "put");
+		copy_failed(d, c, r, what);
+}
+
+static void put_copy(struct draft *d, struct draft_copy *c, struct blob *body)
+{
+	if (is_left_out(d, c))
+		copy_failed(d, c, -EIO, "nothing: it is down");
+	else
+		try_until(d, c, body, put_once, "put");
 }
 
 /* The race is decided at the first store that answers: a condition there is the end. */
@@ -282,35 +291,29 @@ int draft_stream_part(struct draft *d)
 	return 0;
 }
 
-static void begin_copy(struct draft *d, struct draft_copy *c)
+static int begin_once(struct draft *d, struct draft_copy *c, struct blob *none,
+		      uint64_t deadline_ns)
 {
+	_cleanup_(store_call_unrefp) struct store_call *call = NULL;
 	struct upload_req req = { .name = span_str(d->key),
 				  .meta = &d->meta,
-				  .part_size = d->part_size };
-	const uint64_t deadline = deadline_of(d);
-	unsigned failed = 0;
+				  .part_size = d->part_size,
+				  .deadline_ns = deadline_ns };
 	int r;
 
-	if (is_left_out(d, c)) {
-		copy_failed(d, c, -EIO, "nothing: it is down");
-		return;
-	}
 	req.cond = condition(d, c, &req.if_match);
-	for (;;) {
-		_cleanup_(store_call_unrefp) struct store_call *call = NULL;
-		const uint64_t begun = clock_now();
+	r = store_upload_begin_wait(c->store, &req, &call);
+	if (r == 0)
+		c->upload = store_upload_ref(call->upload);
+	return r;
+}
 
-		req.deadline_ns = deadline;
-		r = store_upload_begin_wait(c->store, &req, &call);
-		observe(d, c, r, begun, 0);
-		if (r == 0)
-			c->upload = store_upload_ref(call->upload);
-		if (!passes(r) || clock_now() >= deadline)
-			break;
-		sleep_until(MIN(deadline, clock_now() + retry_delay_ns(++failed, 0, random_u64())));
-	}
-	if (r)
-		copy_failed(d, c, r, "begin");
+static void begin_copy(struct draft *d, struct draft_copy *c)
+{
+	if (is_left_out(d, c))
+		copy_failed(d, c, -EIO, "nothing: it is down");
+	else
+		try_until(d, c, NULL, begin_once, "begin");
 }
 
 /* One size of parts that every store takes. */
@@ -351,7 +354,8 @@ int draft_stream_begin(struct draft *d)
 	return 0;
 }
 
-static int finish_once(struct draft *d, struct draft_copy *c, uint64_t deadline_ns)
+static int finish_once(struct draft *d, struct draft_copy *c, struct blob *none,
+		       uint64_t deadline_ns)
 {
 	_cleanup_(store_call_unrefp) struct store_call *call = NULL;
 	int r = store_upload_finish_wait(c->upload, deadline_ns, &call);
@@ -365,22 +369,11 @@ static int finish_once(struct draft *d, struct draft_copy *c, uint64_t deadline_
 
 static void finish_copy(struct draft *d, struct draft_copy *c)
 {
-	const uint64_t deadline = deadline_of(d);
-	unsigned failed = 0;
-	int r;
-
 	settle_parts(d, c, 0);
 	if (c->error)
 		return;
-	for (;;) {
-		r = finish_once(d, c, deadline);
-		if (!passes(r) || clock_now() >= deadline)
-			break;
-		sleep_until(MIN(deadline, clock_now() + retry_delay_ns(++failed, 0, random_u64())));
-	}
-	if (r)
-		copy_failed(d, c, r, "finish");
-	else
+	try_until(d, c, NULL, finish_once, "finish");
+	if (!c->error)
 		c->upload = store_upload_unref(c->upload);
 }
 

@@ -127,7 +127,7 @@ class Mount:
             raise AssertionError(f"{e}: {missing()}") from None
 
     def umount(self, check=True):
-        out = self.rig.run("umount", self.dir, check=check)
+        out = self.rig.run("umount", self.dir, check=check, timeout=5 * LIMIT_S)  # as long as it may take
         if out.returncode == 0 and self in self.rig.mounts:
             self.rig.mounts.remove(self)
         return out
