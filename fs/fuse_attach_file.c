@@ -639,6 +639,9 @@ static int setattr_fn(struct at_call *c, bool wait)
 		r = draft_truncate(w->draft, (uint64_t)c->attr.st_size, DRAFT_WAIT);
 	if (w && !r && meta.has)
 		draft_meta(w->draft, &meta);
+	/* by path: there may be no handle left whose close would publish it */
+	if (w && !r && c->set & FUSE_SET_ATTR_SIZE && !c->by_handle)
+		r = publish(w);
 	if (w)
 		writing_unref(c->fs, w);
 	return r ? r : at_get_entry(c->fs, c->ino, true, &c->entry);
@@ -670,5 +673,6 @@ void at_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 		return;
 	c->attr = *attr;
 	c->set = set;
+	c->by_handle = fi != NULL;
 	at_run_on(c->fs->writers, req, c);
 }

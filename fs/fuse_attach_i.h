@@ -27,6 +27,7 @@ struct at_call {
 	struct fuse_file_info fi;
 	struct stat attr; /* setattr */
 	int set;
+	bool by_handle;
 	uint64_t to; /* rename */
 	char to_name[NAME_MAX_BYTES + 1];
 	unsigned flags;
