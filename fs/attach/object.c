@@ -10,6 +10,7 @@
 #define AHEAD_WORKERS 32 /* each has one request under way */
 #define WINDOW_MAX    (32 * MiB)
 #define WINDOW_MIN    (4 * MiB)
+#define PATIENCE_NS   NS_PER_S
 
 /* ---- the service ---- */
 
@@ -31,6 +32,8 @@ int objects_new(const struct objects_options *o, struct objects **ret)
 	if (!s)
 		return fail(-ENOMEM);
 	s->o = *o;
+	if (!s->o.patience_ns)
+		s->o.patience_ns = PATIENCE_NS;
 	lock_init(&s->sync.lock, RANK_LEAF);
 	cond_init(&s->sync.idle);
 	s->m_corrupt = metric_get("mangrove_corrupt_frames_total", "Frames that did not verify",

@@ -34,6 +34,8 @@ struct objects_options {
 	struct sealer *sealer;  /* borrowed: of this machine (O3) */
 	uint64_t memory_bytes;  /* the mount's budget; read-ahead gets 30 % */
 	uint64_t deadline_ns;   /* how long a read tries before it fails */
+	/* how long, at least, before a mirror of second choice is read as well (O4); 0: 1 s */
+	uint64_t patience_ns;
 };
 must_check int objects_new(const struct objects_options *o, struct objects **ret);
 struct objects *objects_free(struct objects *s); /* every object was closed */

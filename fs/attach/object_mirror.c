@@ -21,9 +21,7 @@
 
 #define HEAD_NS     (3 * NS_PER_S)
 #define HEADS_MAX   64u
-/* With trusted stores, while there are others; and with those, while one may come up again. */
-#define PATIENCE_NS (1 * NS_PER_S)
-#define PATIENCES   8
+#define PATIENCES   8                 /* times as long, while a store that is down may come up */
 #define LOOK_NS     (250 * NS_PER_MS) /* between looks whether a store is up again */
 
 static void set_good_locked(struct object *o, unsigned i, const char *version)
@@ -367,7 +365,7 @@ int mirrors_get(struct object *o, uint64_t off, size_t len, uint64_t deadline_ns
 			    .off = off,
 			    .len = len,
 			    .deadline_ns = deadline_ns,
-			    .patience_ns = PATIENCE_NS };
+			    .patience_ns = o->service->o.patience_ns };
 	int r;
 
 	do

@@ -43,6 +43,7 @@ struct rig {
 	struct sealer *sealer;
 	struct pieces *pieces;
 	struct objects *objects;
+	uint64_t patience_ns; /* for objects_new: set before rig_start */
 	char tmp[TMPDIR_MAX], dir[TMPDIR_MAX + 8];
 };
 
@@ -100,7 +101,8 @@ static inline void rig_start(struct rig *rig, uint64_t deadline_ns)
 	const struct objects_options oo = { .pieces = rig->pieces,
 					    .sealer = rig->sealer,
 					    .memory_bytes = 256 * MiB,
-					    .deadline_ns = deadline_ns };
+					    .deadline_ns = deadline_ns,
+					    .patience_ns = rig->patience_ns };
 
 	assert_int_equal(objects_new(&oo, &rig->objects), 0);
 }

@@ -228,7 +228,7 @@ static void a_silent_store_ends_by_the_deadline(void **state)
 	rig_put(rig, 0, "x", 1, MiB);
 	e = rig_list(rig, 0, "x");
 	o = rig_open(rig, &e);
-	rig_get(rig, 0, (struct mem_fate){ .mute = true }, 0);
+	rig_get(rig, 0, (struct mem_fate){ .mute = true, .lost = true }, 0);
 	assert_int_equal(read_result(o, 0, OBJECT_WAIT), -ETIMEDOUT);
 	object_close(o);
 }

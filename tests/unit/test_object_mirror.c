@@ -6,12 +6,24 @@
 
 enum { A, B };
 
-static const struct mem_fate mute = { .mute = true };
+static const struct mem_fate mute = { .mute = true, .lost = true };
 static const struct mem_fate honest = { 0 };
 
 static int setup(void **state)
 {
 	*state = rig_new(2, false);
+	return 0;
+}
+
+/* A mirror of second choice is read when the first has failed, however long that may take. */
+static int setup_patient(void **state)
+{
+	struct rig *rig = rig_new(2, false);
+
+	*state = rig;
+	rig_stop(rig);
+	rig->patience_ns = PATIENCE;
+	rig_start(rig, PATIENCE);
 	return 0;
 }
 
@@ -57,7 +69,7 @@ static void the_listed_store_is_read_and_the_other_looked_at(void **state)
 	assert_reads(o, 0, 12 * MiB, 1);
 	assert_int_equal(rig_heads(rig, A), 0);
 	assert_int_equal(rig_heads(rig, B), 1);
-	assert_int_equal(rig_gets(rig, A) + rig_gets(rig, B), 12);
+	assert_true(rig_gets(rig, A) >= 2); /* from then on both are as good */
 	object_close(o);
 }
 
@@ -264,20 +276,21 @@ static void without_listed_versions(void **state)
 }
 
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, rig_free)
+#define P(test) cmocka_unit_test_setup_teardown(test, setup_patient, rig_free)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(the_listed_store_is_read_and_the_other_looked_at),
+		P(the_listed_store_is_read_and_the_other_looked_at),
 		T(a_mirror_serves_when_the_listed_store_hangs),
-		T(a_mirror_serves_when_the_listed_store_hangs_in_mid_read),
+		P(a_mirror_serves_when_the_listed_store_hangs_in_mid_read),
 		T(a_mirror_serves_when_the_listed_store_refuses),
-		T(whichever_was_listed),
-		T(another_size_is_left_alone),
+		P(whichever_was_listed),
+		P(another_size_is_left_alone),
 		T(who_lacks_it_is_left_alone),
-		T(a_replacement_is_not_taken_for_the_listed_object),
-		T(a_trusted_mirror_has_it_yet),
-		T(replaced_everywhere_is_stale),
+		P(a_replacement_is_not_taken_for_the_listed_object),
+		P(a_trusted_mirror_has_it_yet),
+		P(replaced_everywhere_is_stale),
 		T(a_mirror_comes_up_later),
 		T(nobody_serves),
 		T(without_listed_versions),
