@@ -34,7 +34,9 @@ bool checkpoint_place_parse(struct span name, struct checkpoint_place *ret)
 {
 	const size_t skip = strlen(CHECKPOINT_PREFIX);
 	const char *text = (const char *)name.data + skip;
+	struct checkpoint_place place;
 	uint8_t slot[8], mount[8];
+	char only[PLACE_NAME_MAX];
 
 	if (name.len < skip + 2 * HEX + 2 || !span_starts(name, SPAN_LITERAL(CHECKPOINT_PREFIX)) ||
 	    text[HEX] != '-' || text[2 * HEX + 1] != '/')
@@ -42,9 +44,13 @@ bool checkpoint_place_parse(struct span name, struct checkpoint_place *ret)
 	if (hex_decode(text, HEX, slot, sizeof(slot)) ||
 	    hex_decode(text + HEX + 1, HEX, mount, sizeof(mount)) || key_u64(mount) > UINT32_MAX)
 		return false;
-	*ret = (struct checkpoint_place){ .slot = key_u64(slot),
-					  .mount = (uint32_t)key_u64(mount),
-					  .number = PLACE_MANIFEST };
+	place = (struct checkpoint_place){ .slot = key_u64(slot),
+					   .mount = (uint32_t)key_u64(mount),
+					   .number = PLACE_MANIFEST };
+	checkpoint_place_name(&place, only);
+	if (!span_starts(name, span_of(only, skip + 2 * HEX + 2)))
+		return false; /* capital digits: a name that we would not ask for */
+	*ret = place;
 	return true;
 }
 
