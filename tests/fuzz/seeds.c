@@ -10,6 +10,7 @@
 
 #include "base/codec.h"
 #include "base/sodium.h"
+#include "fs/checkpoint_manifest.h"
 #include "fs/journal/link.h"
 #include "fs/ns/dentry.h"
 #include "fs/super.h"
@@ -223,6 +224,61 @@ static void save_journal(void)
 	save_link("decided", &accepted);
 }
 
+/* ---- checkpoints ---- */
+
+struct checkpoint {
+	struct manifest manifest;
+	unsigned parts;
+};
+
+static int save_part(struct part *takes, void *arg)
+{
+	_cleanup_(part_freep) struct part *p = takes;
+	_cleanup_buf_ struct buf plain = BUF_INIT(LIMIT), b = BUF_INIT(LIMIT);
+	struct checkpoint *c = arg;
+	struct manifest_part m = { .place = { 300, 1, c->parts },
+				   .rows = p->rows,
+				   .size = p->size,
+				   .stores = 3,
+				   .first = BUF_INIT(PART_PLACE_MAX) };
+
+	MUST(part_pack(p, &plain) == 0);
+	m.length = plain.len;
+	memcpy(m.hash, p->hash, sizeof(m.hash));
+	MUST(buf_add_span(&m.first, buf_span(&p->first)) == 0);
+	MUST(manifest_add(&c->manifest, &m) == 0);
+	MUST(buf_add_byte(&b, 0) == 0 && buf_add_span(&b, buf_span(&plain)) == 0);
+	save("part", "packed", buf_span(&b));
+	buf_clear(&b);
+	MUST(buf_add_byte(&b, 1) == 0);
+	add_part(&b, buf_span(&p->raw));
+	save("part", "frame", buf_span(&b));
+	c->parts++;
+	return 0;
+}
+
+static void save_checkpoint(void)
+{
+	_cleanup_(part_cutter_freep) struct part_cutter *cutter = NULL;
+	_cleanup_buf_ struct buf b = BUF_INIT(LIMIT);
+	struct checkpoint c = { .manifest = { .mark = { .slot = 300 } } };
+	uint8_t key[16];
+
+	MUST(part_cutter_new(save_part, &c, &cutter) == 0);
+	for (uint64_t i = 1; i < 6; i++) {
+		key_ino_u64(i, 7, key);
+		MUST(part_cutter_add(cutter, COL_DENTRY, span_of(key, 16), SPAN_LITERAL("row")) ==
+		     0);
+	}
+	MUST(part_cutter_add(cutter, COL_VOLUME, VOLUME_KEY, SPAN_LITERAL("volume")) == 0);
+	MUST(part_cutter_end(cutter, &c.manifest.totals) == 0);
+	MUST(manifest_encode(&c.manifest, &b) == 0);
+	save("manifest", "contents", buf_span(&b));
+	save("manifest", "listed", SPAN_LITERAL("k/000000000000012c-0000000000000001/manifest"));
+	save("manifest", "capitals", SPAN_LITERAL("k/000000000000012C-0000000000000001/manifest"));
+	manifest_release(&c.manifest);
+}
+
 /* ---- seals, keys, superblocks ---- */
 
 static struct sealer *open_sealer(const uint8_t id[16])
@@ -328,6 +384,7 @@ int main(int argc, char **argv)
 	save("op", "value_of_format", buf_span(&format));
 	save_rows();
 	save_journal();
+	save_checkpoint();
 	save_seals();
 	save_keys(&slot);
 	save_super(&slot);
