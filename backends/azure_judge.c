@@ -160,6 +160,8 @@ int azure_judge(struct exchange *x)
 	read_fault(x);
 	if (x->begun)
 		return azure_copy_unseen(x);
+	if (status < 300) /* whatever its code says, it proves no refusal */
+		return exchange_by_status(x);
 	if (strcmp(code, "ServerBusy") == 0) /* says itself that nothing was done */
 		return exchange_throttled(x);
 	if (strcmp(code, "Md5Mismatch") == 0 || strcmp(code, "Crc64Mismatch") == 0)

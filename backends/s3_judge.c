@@ -279,6 +279,8 @@ int s3_judge(struct exchange *x)
 	if (status == 200 || status == 204 || status == 206)
 		return succeeded(x);
 	fault_parse_xml(buf_span(&x->req->text), &x->fault);
+	if (status < 300) /* whatever its body says, it proves no refusal (J3) */
+		return exchange_by_status(x);
 	if ((status == 301 || status == 307 || status == 400) && moved(x))
 		return AGAIN_ELSEWHERE;
 	if (x->call->op == STORE_COPY && x->looked)
