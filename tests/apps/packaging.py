@@ -221,7 +221,7 @@ def test_the_package_is_clean():
     assert out.returncode == 0, out.stdout + out.stderr
     listed = run("dpkg", "-c", deb).stdout
     for path in ("/usr/bin/mangrove", "/usr/sbin/mount.mangrove ->", "/usr/sbin/umount.fuse.mangrove ->",
-                 "/lib/systemd/system/mangrove@.service", "/usr/share/man/man8/mount.mangrove.8.gz",
+                 "/usr/lib/systemd/system/mangrove@.service", "/usr/share/man/man8/mount.mangrove.8.gz",
                  "/usr/share/bash-completion/completions/mangrove", "/usr/share/doc/mangrove/examples/fstab"):
         assert path in listed, f"{path} is not in the package:\n{listed}"
 
@@ -360,7 +360,7 @@ def test_a_mount_of_somebody_who_is_not_root():
 
 def test_the_unit():
     with Machine() as machine:
-        unit = "/lib/systemd/system/mangrove@.service"
+        unit = "/usr/lib/systemd/system/mangrove@.service"
         text = read_file(machine.outside(unit)).decode()
         if os.path.exists("/usr/bin/systemd-analyze"):
             machine.sh(f"ln -s {unit} /run/mangrove@demo.service")
