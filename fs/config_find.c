@@ -338,6 +338,26 @@ static int write_store(struct buf *b, const struct config_store *st)
 	return r;
 }
 
+static int write_attach(struct buf *b, const struct config_attach *a)
+{
+	int r = buf_addf(b, "\n[attach %s]\n", a->name);
+
+	if (!r)
+		r = put_text(b, "url", a->urls[0]);
+	for (size_t i = 1; !r && i < a->n_urls; i++) /* more lines add to it */
+		r = put_text(b, "mirror", a->urls[i]);
+	if (!r)
+		r = put_text(b, "credentials", a->credentials);
+	if (!r)
+		r = put_text(b, "profile", a->profile);
+	if (!r && a->read_only)
+		r = put_text(b, "read_only", "true");
+	if (!r && a->ttl_ns != ATTACH_TTL_NS)
+		r = buf_addf(b, "ttl = %llums\n",
+			     (unsigned long long)(a->ttl_ns / NS_PER_MS));
+	return r;
+}
+
 static int write_text(const struct config *c, struct buf *b)
 {
 	char id[33];
@@ -360,6 +380,8 @@ static int write_text(const struct config *c, struct buf *b)
 		r = buf_addf(b, "acknowledge = %u\n", c->acknowledge);
 	for (size_t i = 0; !r && i < c->n_stores; i++)
 		r = write_store(b, &c->stores[i]);
+	for (size_t i = 0; !r && i < c->n_attach; i++)
+		r = write_attach(b, &c->attach[i]);
 	if (!r && (c->cache_dir || c->cache_size || c->memory))
 		r = buf_add_str(b, "\n[cache]\n");
 	if (!r)

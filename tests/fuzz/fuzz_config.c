@@ -38,9 +38,26 @@ static void same(const struct config *a, const struct config *b)
 	}
 }
 
+static void same_buckets(const struct config *a, const struct config *b)
+{
+	MUST(a->n_attach == b->n_attach);
+	for (size_t i = 0; i < a->n_attach; i++) {
+		const struct config_attach *s = &a->attach[i], *t = &b->attach[i];
+
+		same_text(s->name, t->name);
+		MUST(s->n_urls == t->n_urls);
+		for (size_t u = 0; u < s->n_urls; u++)
+			same_text(s->urls[u], t->urls[u]);
+		same_text(s->credentials, t->credentials);
+		same_text(s->profile, t->profile);
+		MUST(s->read_only == t->read_only && s->ttl_ns == t->ttl_ns);
+	}
+}
+
 static void check(const struct config *c)
 {
-	MUST(c->n_stores >= 1 && c->n_stores <= CONFIG_STORES_MAX);
+	MUST(c->n_stores + c->n_attach >= 1 && c->n_stores <= CONFIG_STORES_MAX);
+	MUST(c->n_attach <= CONFIG_ATTACH_MAX);
 	MUST(c->acknowledge >= 1 && c->acknowledge <= CONFIG_STORES_MAX);
 	MUST(!c->name || config_name_ok(c->name));
 	(void)config_key_source(c);
@@ -62,6 +79,8 @@ static void write_and_read(const struct config *c)
 	unlink(file);
 	if (r == 0)
 		same(c, again);
+	if (r == 0)
+		same_buckets(c, again);
 }
 
 static void urls(const char *text)

@@ -77,10 +77,14 @@ static void test_errors_have_an_address(void **state)
 	refused("[store a]\nurl = ftp://x\n", "demo.conf:2: url = ftp://x: expected a URL");
 	refused("[store a]\nread_price = -1\n", "demo.conf:2: read_price");
 	refused("[store a]\nroles = cook\n", "expected data, journal");
-	refused("[volume]\nname = x\n", "no [store NAME] section");
+	refused("[volume]\nname = x\n", "no [store NAME] and no [attach NAME] section");
 	refused("[store a]\nread_price = 1\n", "demo.conf:2: [store a] has no url");
 	refused("[store]\nurl = file:///a\n", "expected [store NAME]");
-	refused(STORE "[attach raw]\nurl = s3://b\n", "this version has no attached buckets");
+	refused(STORE "[attach raw]\nread_only = true\n", "demo.conf:4: [attach raw] has no url");
+	refused(STORE "[attach a/b]\nurl = s3://b\n", "expected [attach NAME]");
+	refused(STORE "[attach raw]\nurl = s3://b\nmirror = b\n", "expected URLs joined by commas");
+	refused(STORE "[attach raw]\nurl = s3://b\nttl = soon\n", "expected a time such as 60s");
+	refused(STORE "[attach raw]\nread_only = perhaps\n", "expected true or false");
 	refused("[volume]\nkey_file = /a\npassphrase_file = /b\n" STORE, "only one of");
 	refused("name = x\n", "demo.conf:1:");
 	refused("[volume]\nwhat is this\n", "demo.conf:2:");
@@ -112,6 +116,35 @@ static void test_urls_are_a_volume(void **state)
 	assert_int_equal(config_find("no-such-volume", NULL, &c, err, sizeof(err)), -ENOENT);
 	assert_non_null(strstr(err, "no volume 'no-such-volume' is configured"));
 	assert_int_equal(config_find("../up", NULL, &c, err, sizeof(err)), -ENOENT);
+}
+
+static void test_attached_buckets(void **state)
+{
+	_cleanup_(config_freep) struct config *c = NULL;
+	const char *const words[] = { "s3://raw", "azblob://acct/images/2024/",
+				      "logs=gs://logs?a=b", "s3://other/raw" };
+
+	assert_int_equal(parse("[attach raw]\nurl = s3://b/p\nmirror = gs://c, azblob://d/e\n"
+			       "read_only = true\nttl = 5s\n",
+			       &c),
+			 0);
+	assert_int_equal(c->n_attach, 1);
+	assert_int_equal(c->attach[0].n_urls, 3);
+	assert_string_equal(c->attach[0].urls[0], "s3://b/p");
+	assert_string_equal(c->attach[0].urls[2], "azblob://d/e");
+	assert_true(c->attach[0].read_only);
+	assert_int_equal(c->attach[0].ttl_ns, 5 * NS_PER_S);
+	c = config_free(c);
+	assert_int_equal(config_of_buckets(words, 4, &c, err, sizeof(err)), 0);
+	assert_string_equal(c->attach[0].name, "raw");
+	assert_string_equal(c->attach[1].name, "2024");
+	assert_string_equal(c->attach[2].name, "logs");
+	assert_string_equal(c->attach[3].name, "raw2");
+	c = config_free(c);
+	assert_int_equal(config_of_buckets((const char *[]){ "x=s3://a", "x=s3://b" }, 2, &c, err,
+					   sizeof(err)),
+			 -EINVAL);
+	assert_non_null(strstr(err, "two buckets are named x"));
 }
 
 static void test_names_never_collide(void **state)
@@ -221,6 +254,7 @@ int main(void)
 		cmocka_unit_test(test_errors_have_an_address),
 		cmocka_unit_test(test_paths_are_beside_the_file),
 		cmocka_unit_test(test_urls_are_a_volume),
+		cmocka_unit_test(test_attached_buckets),
 		cmocka_unit_test(test_names_never_collide),
 		cmocka_unit_test(test_what_is_written_is_read),
 		cmocka_unit_test(test_mount_options),
