@@ -11,12 +11,12 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from rig import Rig, main, pattern, read_file, wait_until, write_file  # noqa: E402
+from rig import Rig, halt, main, pattern, read_file, wait_until, write_file  # noqa: E402
 
 
 def stop(rig, *names):
     for n in names:
-        os.kill(rig.servers[n].process.pid, signal.SIGSTOP)
+        halt(rig.servers[n].process.pid)
 
 
 def go_on(rig, *names):
