@@ -71,6 +71,7 @@ struct at_call *at_call_new(fuse_req_t req, uint64_t ino, at_fn *fn, at_answer *
 	c->fs = fs_of(req);
 	c->ino = ino;
 	c->req = req;
+	c->pid = fuse_req_ctx(req)->pid;
 	c->fn = fn;
 	c->answer = answer;
 	return c;

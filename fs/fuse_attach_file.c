@@ -204,6 +204,22 @@ static bool wants_write(const struct fuse_file_info *fi)
 	return (fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC;
 }
 
+/* The process that a thread belongs to; 0: not known. */
+static pid_t process_of(pid_t tid)
+{
+	char path[32], line[128];
+	int pid = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
+	f = tid > 0 ? fopen(path, "re") : NULL;
+	while (f && !pid && fgets(line, sizeof(line), f))
+		sscanf(line, "Tgid: %d", &pid);
+	if (f)
+		fclose(f);
+	return pid;
+}
+
 static int handle_new(struct at_call *c)
 {
 	c->handle = calloc(1, sizeof(*c->handle));
@@ -212,6 +228,8 @@ static int handle_new(struct at_call *c)
 	c->handle->refs = 1;
 	c->handle->fs = c->fs;
 	c->handle->append = c->fi.flags & O_APPEND;
+	c->handle->writes = wants_write(&c->fi);
+	c->handle->opener = c->handle->writes ? process_of(c->pid) : 0;
 	return 0;
 }
 
@@ -267,7 +285,7 @@ static void fill_open(struct at_call *c)
 {
 	c->fi.fh = (uintptr_t)c->handle;
 	c->fi.keep_cache = !c->handle->writing && is_same_version(c->fs, &c->entry);
-	c->fi.noflush = !c->handle->writing;
+	c->fi.noflush = !c->handle->writes;
 }
 
 static void open_answer(struct at_call *c, fuse_req_t req, int r)
@@ -462,7 +480,7 @@ void at_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 {
 	struct at_call *c;
 
-	if (!handle_of(fi)->writing) {
+	if (!handle_of(fi)->writes) {
 		fuse_reply_err(req, EBADF);
 		return;
 	}
@@ -517,12 +535,24 @@ static void error_answer(struct at_call *c, fuse_req_t req, int r)
 	reply_err(req, r);
 }
 
-static void flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+/*
+ * Does this close end the writing? A process that was forked closes its copies of what it
+ * inherited, also when it starts another program: that must not publish half of a file.
+ */
+static bool means_it(struct at_handle *h, pid_t tid)
+{
+	if (!h->opener || process_of(tid) == h->opener)
+		__atomic_store_n(&h->opener_left, true, __ATOMIC_RELAXED);
+	return __atomic_load_n(&h->opener_left, __ATOMIC_RELAXED);
+}
+
+static void flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi, bool closing)
 {
 	struct at_handle *h = handle_of(fi);
 	struct at_call *c;
 
-	if (!h->writing || !draft_dirty(h->writing->draft)) {
+	if (!h->writes || !draft_dirty(h->writing->draft) ||
+	    (closing && !means_it(h, fuse_req_ctx(req)->pid))) {
 		fuse_reply_err(req, 0);
 		return;
 	}
@@ -535,24 +565,31 @@ static void flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 void at_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	flush(req, ino, fi);
+	flush(req, ino, fi, true);
 }
 
 void at_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
-	flush(req, ino, fi);
+	flush(req, ino, fi, false);
 }
 
+/* The last copy is closed: what no close has published is published now, and nobody hears of it. */
 static void release_waiting(void *arg)
 {
-	handle_unref(arg);
+	struct at_handle *h = arg;
+	int r = h->writes ? publish(h->writing) : 0;
+
+	if (r)
+		log_warn("attach", "a file was closed and could not be stored", "key=%s error=%s",
+			 h->writing->entry.key, strerror(-r));
+	handle_unref(h);
 }
 
 void at_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct at_handle *h = handle_of(fi);
 
-	/* a draft that was never published is dropped at the stores */
+	/* the stores may have to be asked: not here */
 	if (!h->writing || pool_run(fs_of(req)->writers, release_waiting, h) != 0)
 		handle_unref(h);
 	fuse_reply_err(req, 0);

@@ -25,6 +25,7 @@ struct at_call {
 	uint64_t off;
 	bool plus;
 	struct fuse_file_info fi;
+	pid_t pid; /* the thread that asked */
 	struct stat attr; /* setattr */
 	int set;
 	bool by_handle;
@@ -83,7 +84,10 @@ struct at_handle {
 	unsigned refs; /* atomic */
 	struct mountfs *fs;
 	struct object *object;   /* to read what is published; or NULL */
-	struct writing *writing; /* to write, or NULL */
+	struct writing *writing; /* to write; or to read what is not published yet; or NULL */
+	bool writes;
+	pid_t opener;     /* the process; 0: not known */
+	bool opener_left; /* it has closed it: whoever closes now means it (atomic) */
 	bool append;
 };
 struct at_handle *handle_ref(struct at_handle *h);

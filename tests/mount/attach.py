@@ -231,6 +231,26 @@ def fails(number, call):
     raise AssertionError(f"no error, expected {errno.errorcode[number]}")
 
 
+def test_only_the_writer_publishes():
+    """Others that look into a new file, and children that close what they inherited, do not publish a half of it."""
+    with Buckets() as rig:
+        m = attach(rig, "data=" + rig.url("aws"))
+        for size in (3000, 40 << 20):
+            data, path = pattern(size, size), m.path(f"data/f{size}")
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+            os.set_inheritable(fd, True)
+            with os.fdopen(fd, "wb", buffering=0) as f:
+                f.write(data[:size - 1000])
+                subprocess.run(["true"], close_fds=False, check=True)  # inherits it, and closes it at its end
+                subprocess.run(["true"], check=True)
+                if size < 1 << 20:
+                    assert read_file(path) == data[:size - 1000]
+                assert f"f{size}" not in objects(rig, "aws"), "half of a file is published"
+                f.write(data[size - 1000:])
+            assert content(rig, "aws", f"f{size}") == data
+        m.umount()
+
+
 def test_lost_races():
     """Somebody else wrote meanwhile: ESTALE, EEXIST for O_EXCL, and the other's object stays."""
     with Buckets() as rig:
