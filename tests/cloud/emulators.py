@@ -13,7 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from rig import Rig, main, pattern, read_file, tree_digest, wait_until, write_file  # noqa: E402
+from rig import Rig, halt, main, pattern, read_file, tree_digest, wait_until, write_file  # noqa: E402
 from workload import Workload  # noqa: E402
 
 LARGE = os.environ.get("MANGROVE_TEST_LARGE") == "1"
@@ -95,7 +95,7 @@ def frozen(name):
     with Rig("emulators") as rig:
         m = rig.mount()
         with at_work(m) as w:
-            os.kill(rig.emulators[name].pid, signal.SIGSTOP)
+            halt(rig.emulators[name].pid)
             try:
                 time.sleep(6)
                 assert not w.errors, w.errors[:5]

@@ -15,7 +15,7 @@ import time
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from rig import Mount, Rig, main, pattern, read_file, wait_until, write_file  # noqa: E402
+from rig import Mount, Rig, halt, main, pattern, read_file, wait_until, write_file  # noqa: E402
 
 TREE = {"a": b"first", "dir/b": pattern("b", 70000), "dir/deeper/c": pattern("c", 3 << 20), "dir/empty": b"",
         "with space/ü.txt": b"text"}
@@ -341,7 +341,7 @@ def test_a_bucket_that_hangs():
         rig.put("aws", "f", pattern("f", 5 << 20))
         m = attach(rig, "data=" + rig.url("aws"), options="deadline=4s")
         assert os.stat(m.path("data/f")).st_size == 5 << 20
-        os.kill(rig.servers["aws"].process.pid, signal.SIGSTOP)
+        halt(rig.servers["aws"].process.pid)
         try:
             try:
                 read_file(m.path("data/f"))
@@ -367,7 +367,7 @@ def halted(rig, *names):
     @contextlib.contextmanager
     def block():
         for name in names:
-            os.kill(rig.servers[name].process.pid, signal.SIGSTOP)
+            halt(rig.servers[name].process.pid)
         try:
             yield
         finally:

@@ -10,14 +10,14 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from rig import Rig, main, wait_until  # noqa: E402
+from rig import Rig, halt, main, wait_until  # noqa: E402
 from workload import Workload  # noqa: E402
 
 LENGTH_S = float(os.environ.get("MANGROVE_TEST_OUTAGE_S", "6"))
 
 
 def stop(server):
-    os.kill(server.process.pid, signal.SIGSTOP)
+    halt(server.process.pid)
     return lambda: os.kill(server.process.pid, signal.SIGCONT)
 
 
@@ -84,7 +84,7 @@ def check_alone(rig, name, works):
     m = rig.mount(cache=os.path.join(rig.tmp, f"cache-{name}"), options="deadline=20s")
     for other, server in rig.servers.items():
         if other != name:
-            os.kill(server.process.pid, signal.SIGSTOP)
+            halt(server.process.pid)
     try:
         for w in works:
             w.check(os.path.join(m.dir, os.path.basename(w.top)))

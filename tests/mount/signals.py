@@ -13,7 +13,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from rig import Rig, main, read_file  # noqa: E402
+from rig import Rig, halt, main, read_file  # noqa: E402
 
 LIBC = ctypes.CDLL(None, use_errno=True)  # Python's own calls are repeated after EINTR
 
@@ -72,7 +72,7 @@ def test_a_signal_that_ends_the_program_ends_the_call():
         for sent in (signal.SIGTERM, signal.SIGQUIT, signal.SIGKILL):
             child = subprocess.Popen([sys.executable, "-c", WAITS, m.path(f"f{sent}")], stdout=subprocess.PIPE)
             for server in servers:
-                server.send_signal(signal.SIGSTOP)
+                halt(server.pid)
             try:
                 time.sleep(1)
                 child.send_signal(sent)
