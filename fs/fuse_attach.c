@@ -181,8 +181,7 @@ int at_get_entry(struct mountfs *fs, uint64_t ino, bool wait, struct bucket_entr
 	}
 	w = writing_find(fs, ino);
 	if (w) {
-		*ret = w->entry;
-		writing_overlay(w, ret);
+		writing_entry(w, ret);
 		writing_unref(fs, w);
 		return 0;
 	}
@@ -230,8 +229,7 @@ static int lookup_fn(struct at_call *c, bool wait)
 	}
 	w = writing_named(c->fs, c->ino, c->name);
 	if (w) {
-		c->entry = w->entry;
-		writing_overlay(w, &c->entry);
+		writing_entry(w, &c->entry);
 		writing_unref(c->fs, w);
 		return 0;
 	}

@@ -14,8 +14,6 @@
 #include <unistd.h>
 #include <utlist.h>
 
-#define READ_MAX (4 * MiB)
-
 struct at_handle *handle_ref(struct at_handle *h)
 {
 	__atomic_add_fetch(&h->refs, 1, __ATOMIC_RELAXED);
@@ -79,6 +77,14 @@ void writing_unref(struct mountfs *fs, struct writing *w)
 	free(w);
 }
 
+void writing_entry(struct writing *w, struct bucket_entry *ret)
+{
+	lock_take(&w->fs->at_lock);
+	*ret = w->entry;
+	lock_give(&w->fs->at_lock);
+	writing_overlay(w, ret);
+}
+
 void writing_overlay(struct writing *w, struct bucket_entry *e)
 {
 	e->size = draft_size(w->draft);
@@ -123,6 +129,7 @@ static int writing_new(struct mountfs *fs, struct attached *a, const struct buck
 		return r;
 	}
 	w->refs = 1;
+	w->fs = fs;
 	w->attached = a;
 	w->entry = *e;
 	snprintf(w->name, sizeof(w->name), "%s", name);
@@ -233,6 +240,18 @@ static int handle_new(struct at_call *c)
 	return 0;
 }
 
+/* Else the draft is what is read. */
+static bool is_published(struct writing *w)
+{
+	struct bucket_entry e;
+	bool any = false;
+
+	writing_entry(w, &e);
+	for (unsigned i = 0; i < MIRRORS_MAX; i++)
+		any |= *e.version[i] != '\0';
+	return any;
+}
+
 static int open_entry(struct at_call *c, bool wait)
 {
 	struct attached *a = at_bucket(c->fs, c->entry.ino);
@@ -245,7 +264,7 @@ static int open_entry(struct at_call *c, bool wait)
 	if (!wants_write(&c->fi)) {
 		struct writing *w = writing_find(c->fs, c->entry.ino);
 
-		if (w && !*w->entry.version[0]) { /* nothing is published yet: the draft is read */
+		if (w && !is_published(w)) {
 			c->handle->writing = w;
 			return 0;
 		}
@@ -360,7 +379,7 @@ static int create_fn(struct at_call *c, bool wait)
 		return -EROFS;
 	w = writing_named(c->fs, c->ino, c->name);
 	if (w) {
-		c->entry = w->entry;
+		writing_entry(w, &c->entry);
 		writing_unref(c->fs, w);
 		r = 0;
 	} else {
@@ -418,18 +437,15 @@ static int read_fn(struct at_call *c, bool wait)
 
 	if (c->size > READ_MAX)
 		return -EINVAL;
-	c->bytes = c->bytes ? c->bytes : malloc(MAX(c->size, (size_t)1));
+	if (!wait)
+		return AT_WOULD_WAIT; /* it was tried; of a draft: a publication may be under way */
+	c->bytes = malloc(MAX(c->size, (size_t)1));
 	if (!c->bytes)
 		return fail(-ENOMEM);
-	if (h->writing && !wait)
-		return AT_WOULD_WAIT; /* a publication may be under way */
 	if (h->writing)
 		return draft_read(h->writing->draft, c->off, c->size, c->bytes, &c->len);
-	r = object_read(h->object, c->off, c->size, wait ? OBJECT_WAIT : OBJECT_NO_WAIT, c->bytes,
-			&c->len);
-	if (r == OBJECT_WOULD_WAIT)
-		return AT_WOULD_WAIT;
-	if (r == -ESTALE) {
+	r = object_read(h->object, c->off, c->size, OBJECT_WAIT, c->bytes, &c->len);
+	if (object_changed(h->object)) {
 		struct attached *a = at_bucket(c->fs, c->ino);
 
 		if (a)
@@ -446,10 +462,25 @@ static void read_answer(struct at_call *c, fuse_req_t req, int r)
 		fuse_reply_buf(req, (char *)c->bytes, c->len);
 }
 
+/* What is at hand is answered from the thread's own buffer, without a call. */
+static bool read_at_once(fuse_req_t req, struct at_handle *h, size_t size, off_t off)
+{
+	uint8_t *buf = h->writing ? NULL : read_buffer(size);
+	size_t len = 0;
+
+	if (!buf || object_read(h->object, (uint64_t)off, size, OBJECT_NO_WAIT, buf, &len) != 0)
+		return false;
+	fuse_reply_buf(req, (char *)buf, len);
+	return true;
+}
+
 void at_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	struct at_call *c = at_call_new(req, ino, read_fn, read_answer);
+	struct at_call *c;
 
+	if (read_at_once(req, handle_of(fi), size, off))
+		return;
+	c = at_call_new(req, ino, read_fn, read_answer);
 	if (!c)
 		return;
 	c->handle = handle_ref(handle_of(fi));
@@ -460,11 +491,10 @@ void at_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 
 static int write_fn(struct at_call *c, bool wait)
 {
-	const bool append = c->handle->append && !c->fi.writepage;
-	int r = draft_write(c->handle->writing->draft, c->off, span_of(c->bytes, c->len), append,
-			    wait ? DRAFT_WAIT : DRAFT_NO_WAIT);
-
-	return r == DRAFT_WOULD_WAIT ? AT_WOULD_WAIT : r;
+	if (!wait)
+		return AT_WOULD_WAIT; /* it was tried */
+	return draft_write(c->handle->writing->draft, c->off, span_of(c->bytes, c->len),
+			   c->handle->append && !c->fi.writepage, DRAFT_WAIT);
 }
 
 static void write_answer(struct at_call *c, fuse_req_t req, int r)
@@ -478,10 +508,21 @@ static void write_answer(struct at_call *c, fuse_req_t req, int r)
 void at_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
 	      struct fuse_file_info *fi)
 {
+	struct at_handle *h = handle_of(fi);
 	struct at_call *c;
+	int r;
 
-	if (!handle_of(fi)->writes) {
+	if (!h->writes) {
 		fuse_reply_err(req, EBADF);
+		return;
+	}
+	r = draft_write(h->writing->draft, (uint64_t)off, span_of(data, size),
+			h->append && !fi->writepage, DRAFT_NO_WAIT);
+	if (r != DRAFT_WOULD_WAIT) {
+		if (r)
+			reply_err(req, r);
+		else
+			fuse_reply_write(req, size);
 		return;
 	}
 	c = at_call_new(req, ino, write_fn, write_answer);
@@ -494,7 +535,7 @@ void at_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 		return;
 	}
 	memcpy(c->bytes, data, size);
-	c->handle = handle_ref(handle_of(fi));
+	c->handle = handle_ref(h);
 	c->fi = *fi;
 	c->len = size;
 	c->off = (uint64_t)off;
@@ -505,12 +546,13 @@ void at_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 
 static int publish(struct writing *w)
 {
-	struct bucket_entry now = w->entry;
+	struct bucket_entry now;
 	uint64_t lacking;
 	int r;
 
 	if (!draft_dirty(w->draft))
 		return 0;
+	writing_entry(w, &now);
 	r = draft_publish(w->draft, &now, &lacking);
 	if (r) {
 		bucket_doubt(w->attached->bucket, w->entry.ino);
@@ -519,7 +561,9 @@ static int publish(struct writing *w)
 	r = attach_missed(w->attached, now.key, lacking);
 	if (r)
 		return r;
+	lock_take(&w->fs->at_lock);
 	w->entry = now;
+	lock_give(&w->fs->at_lock);
 	return bucket_note(w->attached->bucket, &now);
 }
 

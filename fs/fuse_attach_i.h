@@ -67,15 +67,18 @@ static inline enum bucket_wait bucket_wait(bool wait)
 struct writing {
 	struct writing *prev, *next;
 	unsigned refs;
+	struct mountfs *fs;
 	struct attached *attached;
 	struct draft *draft;
-	struct bucket_entry entry; /* as opened, or as it will be */
+	struct bucket_entry entry; /* as opened, or as published since; under fs->at_lock */
 	char name[NAME_MAX_BYTES + 1];
 };
 /* Referenced, or NULL. */
 struct writing *writing_find(struct mountfs *fs, uint64_t ino);
 struct writing *writing_named(struct mountfs *fs, uint64_t dir, const char *name);
 void writing_unref(struct mountfs *fs, struct writing *w);
+/* The file as this mount shows it. */
+void writing_entry(struct writing *w, struct bucket_entry *ret);
 /* Size and time of the draft. */
 void writing_overlay(struct writing *w, struct bucket_entry *e);
 

@@ -8,8 +8,6 @@
 #include <linux/falloc.h>
 #include <unistd.h>
 
-#define READ_MAX (4 * MiB)
-
 static struct file *file_of(const struct fuse_file_info *fi)
 {
 	return (struct file *)(uintptr_t)fi->fh;
@@ -149,8 +147,7 @@ void do_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	run_job(fs->readers, job, open_strict);
 }
 
-/* A thread's own buffer: warm memory is what bounds the speed of reads. NULL: no memory. */
-static uint8_t *read_buffer(size_t size)
+uint8_t *read_buffer(size_t size)
 {
 	static __thread uint8_t *buffer;
 	static __thread size_t have;

@@ -216,6 +216,9 @@ void at_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse
 void at_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *fi,
 			fuse_ino_t to, off_t to_off, struct fuse_file_info *to_fi, size_t len,
 			int flags);
+#define READ_MAX (4 * MiB)
+/* A thread's own buffer: warm memory is what bounds the speed of reads. NULL: no memory. */
+uint8_t *read_buffer(size_t size);
 /* Opens the file for a handle and sets what the kernel may cache of it. */
 int open_handle(struct mountfs *fs, uint64_t ino, struct fuse_file_info *fi);
 void close_handle(const struct fuse_file_info *fi);
