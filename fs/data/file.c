@@ -172,7 +172,8 @@ int file_read(struct file *f, uint64_t off, size_t len, enum file_wait wait, uin
 		return 0;
 	}
 	len = MIN((uint64_t)len, size - off);
-	read_ahead(f, off, len, size);
+	if (wait == FILE_NO_WAIT) /* who waits was here before: one read is no stream of two */
+		read_ahead(f, off, len, size);
 	r = read_once(f, off, len, wait, deadline, dst);
 	if (r == FETCH_GONE) {
 		/*
