@@ -15,7 +15,8 @@ import time
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from rig import Mount, Rig, halt, main, pattern, read_file, wait_until, write_file  # noqa: E402
+from rig import Mount, Rig, halt, main, pattern, program, read_file, wait_until, write_file  # noqa: E402
+from standin import Standin  # noqa: E402
 
 TREE = {"a": b"first", "dir/b": pattern("b", 70000), "dir/deeper/c": pattern("c", 3 << 20), "dir/empty": b"",
         "with space/ü.txt": b"text"}
@@ -414,6 +415,95 @@ def test_what_a_mirror_missed_is_made_up():
         for where in rig.servers:
             assert objects(rig, where) == ["large", "small"], (where, objects(rig, where))
             assert content(rig, where, "small") == small and content(rig, where, "large") == large
+        m.umount()
+
+
+def test_readers_write_nothing():
+    """Reading needs list and get alone, also from a store that refuses everything else and asks for no credentials."""
+    with Buckets() as rig:
+        for key, data in TREE.items():
+            rig.put("aws", key, data)
+        rig.servers["aws"].fault(op="put", fault="status", status=403, count=0)
+        rig.servers["aws"].fault(op="delete", fault="status", status=403, count=0)
+        m = attach(rig, "data=" + rig.url("aws"))
+        assert files_below(m.path("data")) == TREE
+        m.umount()
+        asked = rig.requests("aws")
+        assert not asked["put"] and not asked["delete"], asked
+
+
+def test_public_buckets():
+    """anonymous=true: no credentials, and no signature."""
+    os.environ.setdefault("MANGROVE_STANDIN", program("mangrove-standin"))
+    with Standin("gcs", "--bucket", "mangrove") as server, Rig(formatted=False) as rig:
+        server.control("PUT", "object/mangrove/a", b"public")
+        for name in [n for n in rig.env if n.startswith(("GOOGLE_", "AWS_", "AZURE_"))]:
+            del rig.env[name]
+        m = attach(rig, f"data=gs://mangrove?endpoint=http://127.0.0.1:{server.port}&anonymous=true")
+        assert files_below(m.path("data")) == {"a": b"public"}
+        m.umount()
+
+
+def test_what_is_kept_here_is_sealed():
+    """No file of the cache holds bytes of an object in the clear; a flipped bit in it is fetched again."""
+    with Buckets() as rig:
+        text = b"a line that can be recognised\n" * 40000
+        rig.put("google", "text", text)
+        m = attach(rig, "data=" + rig.url("google"))
+        assert read_file(m.path("data/text")) == text
+        m.umount()
+        pieces = [os.path.join(d, f) for d, _, fs in os.walk(m.cache) for f in fs]
+        assert sum(os.path.getsize(p) for p in pieces) > len(text), "nothing was kept"
+        for path in pieces:
+            assert text[:30] not in read_file(path), f"{path} holds an object in the clear"
+        for path in pieces:
+            if "/pieces/" in path and os.path.getsize(path) > 100000:
+                data = bytearray(read_file(path))
+                data[50000] ^= 1
+                write_file(path, data)
+        m = attach(rig, "data=" + rig.url("google"))
+        assert read_file(m.path("data/text")) == text
+        m.umount()
+
+
+def test_odd_keys():
+    """Each shape with its documented name, its bytes, and its key back; doctor lists them."""
+    long = "n" * 300
+    shapes = {"a//b": "a/%~e/b", "/x": "%~e/x", "a/./b": "a/%~./b", "a/../b": "a/%~../b", "both": "%~fboth", "both/in": "both/in",
+              "marked/": "marked/%~m", "%~e": "%~%%~e", "%41": "%41", "ünï/cödé": "ünï/cödé", "sp ace": "sp ace", "folder_$folder$": None,
+              "empty/": None, "back\\slash": "back\\slash", "new\nline": "new\nline", "q?&=+#": "q?&=+#", long: "%~x"}
+    with Buckets() as rig:
+        for key, name in shapes.items():
+            rig.put("aws", key, b"" if name is None else key.encode())
+        m = attach(rig, "data=" + rig.url("aws"))
+        found = files_below(m.path("data"))
+        for key, name in shapes.items():
+            if name == "%~x":
+                assert [n for n in found if n.startswith("%~x") and len(n.encode()) <= 255 and found[n] == key.encode()], found.keys()
+            elif name:
+                assert found.pop(name, None) == key.encode(), (key, name, found.keys())
+                assert os.getxattr(m.path("data", name), "user.mangrove.key").decode() == key
+        assert os.path.isdir(m.path("data/folder")) and os.path.isdir(m.path("data/empty"))
+        assert len(found) == 1, found.keys()
+        said = rig.run("doctor", m.path("data")).stdout
+        for name in ("%~e", "%~fboth", "%~m"):
+            assert name in said, said
+        m.umount()
+
+
+def test_a_listing_that_fails_on_its_way():
+    """A page that fails is asked for again; a store that goes on failing is an error, and what was listed before stays."""
+    with Buckets() as rig:
+        for i in range(5000):
+            rig.put("aws", f"many/f{i:05}", b"")
+        m = attach(rig, "data=" + rig.url("aws"), options="deadline=5s")
+        rig.servers["aws"].fault(op="list", fault="status", status=503, skip=3, count=2)
+        assert len(os.listdir(m.path("data/many"))) == 5000
+        rig.servers["aws"].clear()
+        rig.run("refresh", m.path("data"), "--deep")
+        rig.servers["aws"].fault(op="list", fault="reset_after", count=0)
+        assert len(os.listdir(m.path("data/many"))) == 5000
+        rig.servers["aws"].clear()
         m.umount()
 
 
