@@ -33,6 +33,25 @@ static void call_waiting(void *arg)
 	call_free(c);
 }
 
+struct at_call *at_call_named(fuse_req_t req, fuse_ino_t dir, const char *name, at_fn *fn,
+			      at_answer *answer, int taken)
+{
+	struct at_call *c;
+
+	if (at_top(fs_of(req), dir)) {
+		at_refuse(req, dir, name, taken);
+		return NULL;
+	}
+	if (strlen(name) > NAME_MAX_BYTES) {
+		fuse_reply_err(req, ENAMETOOLONG);
+		return NULL;
+	}
+	c = at_call_new(req, dir, fn, answer);
+	if (c)
+		snprintf(c->name, sizeof(c->name), "%s", name);
+	return c;
+}
+
 void at_run_on(struct pool *pool, fuse_req_t req, struct at_call *c)
 {
 	int r = c->fn(c, false);
@@ -274,7 +293,7 @@ static int getattr_fn(struct at_call *c, bool wait)
 	return at_get_entry(c->fs, c->ino, wait, &c->entry);
 }
 
-static void getattr_answer(struct at_call *c, fuse_req_t req, int r)
+void at_answer_attr(struct at_call *c, fuse_req_t req, int r)
 {
 	struct stat st;
 
@@ -288,7 +307,7 @@ static void getattr_answer(struct at_call *c, fuse_req_t req, int r)
 
 void at_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct at_call *c = at_call_new(req, ino, getattr_fn, getattr_answer);
+	struct at_call *c = at_call_new(req, ino, getattr_fn, at_answer_attr);
 
 	if (c)
 		at_run(req, c);

@@ -158,29 +158,23 @@ static int rmdir_fn(struct at_call *c, bool wait)
 	return r ? r : change_remove_dir(a, &c->entry, deadline_of(c));
 }
 
-static void run_name(fuse_req_t req, fuse_ino_t parent, const char *name, at_fn *fn, int taken)
+static void run_name(fuse_req_t req, fuse_ino_t parent, const char *name, at_fn *fn,
+		     at_answer *answer, int taken)
 {
-	struct at_call *c;
+	struct at_call *c = at_call_named(req, parent, name, fn, answer, taken);
 
-	if (at_top(fs_of(req), parent)) {
-		at_refuse(req, parent, name, taken);
-		return;
-	}
-	c = at_call_new(req, parent, fn, done_answer);
-	if (!c)
-		return;
-	snprintf(c->name, sizeof(c->name), "%s", name);
-	at_run_on(c->fs->writers, req, c);
+	if (c)
+		at_run_on(c->fs->writers, req, c);
 }
 
 void at_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	run_name(req, parent, name, unlink_fn, EISDIR);
+	run_name(req, parent, name, unlink_fn, done_answer, EISDIR);
 }
 
 void at_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	run_name(req, parent, name, rmdir_fn, EBUSY);
+	run_name(req, parent, name, rmdir_fn, done_answer, EBUSY);
 }
 
 /* mkdir */
@@ -223,21 +217,7 @@ static void mkdir_answer(struct at_call *c, fuse_req_t req, int r)
 
 void at_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
-	struct at_call *c;
-
-	if (at_top(fs_of(req), parent)) {
-		at_refuse(req, parent, name, EEXIST);
-		return;
-	}
-	if (strlen(name) > NAME_MAX_BYTES) {
-		fuse_reply_err(req, ENAMETOOLONG);
-		return;
-	}
-	c = at_call_new(req, parent, mkdir_fn, mkdir_answer);
-	if (!c)
-		return;
-	snprintf(c->name, sizeof(c->name), "%s", name);
-	at_run_on(c->fs->writers, req, c);
+	run_name(req, parent, name, mkdir_fn, mkdir_answer, EEXIST);
 }
 
 /* rename: of a file, within one bucket */

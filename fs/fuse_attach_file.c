@@ -410,20 +410,10 @@ static void create_answer(struct at_call *c, fuse_req_t req, int r)
 void at_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	       struct fuse_file_info *fi)
 {
-	struct at_call *c;
+	struct at_call *c = at_call_named(req, parent, name, create_fn, create_answer, EEXIST);
 
-	if (at_top(fs_of(req), parent)) {
-		at_refuse(req, parent, name, EEXIST);
-		return;
-	}
-	if (strlen(name) > NAME_MAX_BYTES) {
-		fuse_reply_err(req, ENAMETOOLONG);
-		return;
-	}
-	c = at_call_new(req, parent, create_fn, create_answer);
 	if (!c)
 		return;
-	snprintf(c->name, sizeof(c->name), "%s", name);
 	c->fi = *fi;
 	at_run_on(c->fs->writers, req, c);
 }
@@ -728,18 +718,6 @@ static int setattr_fn(struct at_call *c, bool wait)
 	return r ? r : at_get_entry(c->fs, c->ino, true, &c->entry);
 }
 
-static void setattr_answer(struct at_call *c, fuse_req_t req, int r)
-{
-	struct stat st;
-
-	if (r) {
-		reply_err(req, r == AT_MISSING ? -ESTALE : r);
-		return;
-	}
-	at_stat(c->fs, &c->entry, &st);
-	fuse_reply_attr(req, &st, at_seconds(c->fs, c->ino));
-}
-
 void at_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 		struct fuse_file_info *fi)
 {
@@ -749,7 +727,7 @@ void at_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
 		fuse_reply_err(req, EROFS);
 		return;
 	}
-	c = at_call_new(req, ino, setattr_fn, setattr_answer);
+	c = at_call_new(req, ino, setattr_fn, at_answer_attr);
 	if (!c)
 		return;
 	c->attr = *attr;

@@ -45,6 +45,11 @@ struct at_call {
  * Takes the call. at_call_new answers the request itself when there is no memory.
  */
 struct at_call *at_call_new(fuse_req_t req, uint64_t ino, at_fn *fn, at_answer *answer);
+/* The same for a name in a directory; answers what cannot be (at_refuse) and a name too long. */
+struct at_call *at_call_named(fuse_req_t req, fuse_ino_t dir, const char *name, at_fn *fn,
+			      at_answer *answer, int taken);
+/* The attributes of c->entry. */
+void at_answer_attr(struct at_call *c, fuse_req_t req, int r);
 void at_run(fuse_req_t req, struct at_call *takes);
 void at_run_on(struct pool *pool, fuse_req_t req, struct at_call *takes);
 int at_get_entry(struct mountfs *fs, uint64_t ino, bool wait, struct bucket_entry *ret);

@@ -121,50 +121,126 @@ void do_init(void *userdata, struct fuse_conn_info *conn);
 int notify_start(struct mountfs *fs);
 void notify_stop(struct mountfs *fs);
 
-/* fuse_name.c, fuse_attr.c, fuse_dir.c, fuse_file.c: the operations */
-void do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
-void do_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
-void do_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
-void do_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
-void do_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
-void do_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
-void do_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent,
-	       const char *to_name, unsigned flags);
-void do_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
-void do_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-	       struct fuse_file_info *fi);
-void do_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void do_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
-		struct fuse_file_info *fi);
-void do_readlink(fuse_req_t req, fuse_ino_t ino);
-void do_statfs(fuse_req_t req, fuse_ino_t ino);
-void do_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
-		 int flags);
-void do_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
-void do_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
-void do_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
-void do_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void do_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
-void do_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-		    struct fuse_file_info *fi);
-void do_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void do_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
-void do_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void do_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
-void do_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
-	      struct fuse_file_info *fi);
-void do_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void do_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void do_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
-void do_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
-		  struct fuse_file_info *fi);
-void do_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
-void do_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *fi,
-			fuse_ino_t to, off_t to_off, struct fuse_file_info *to_fi, size_t len,
-			int flags);
 /*
- * fuse_attach.c: the same on attached buckets, where the inode is one of theirs (at_place) or the
- * name is (at_name).
+ * The operations: name, does it concern an attached bucket, parameters, arguments. do_NAME is in
+ * fuse_name.c, fuse_attr.c, fuse_dir.c and fuse_file.c; at_NAME, the same for attached buckets, in
+ * fuse_attach*.c; timed_NAME, which chooses, in fuse_timed.c.
+ */
+#define FUSE_OPERATIONS(OP) \
+	OP(lookup, at_name(fs_of(req), parent, name), \
+	   (fuse_req_t req, fuse_ino_t parent, const char *name), \
+	   (req, parent, name)) \
+	OP(getattr, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), \
+	   (req, ino, fi)) \
+	OP(setattr, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set, \
+	    struct fuse_file_info *fi), \
+	   (req, ino, attr, set, fi)) \
+	OP(readlink, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino), \
+	   (req, ino)) \
+	OP(mknod, at_name(fs_of(req), parent, name), \
+	   (fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev), \
+	   (req, parent, name, mode, rdev)) \
+	OP(mkdir, at_name(fs_of(req), parent, name), \
+	   (fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode), \
+	   (req, parent, name, mode)) \
+	OP(unlink, at_name(fs_of(req), parent, name), \
+	   (fuse_req_t req, fuse_ino_t parent, const char *name), \
+	   (req, parent, name)) \
+	OP(rmdir, at_name(fs_of(req), parent, name), \
+	   (fuse_req_t req, fuse_ino_t parent, const char *name), \
+	   (req, parent, name)) \
+	OP(symlink, at_name(fs_of(req), parent, name), \
+	   (fuse_req_t req, const char *target, fuse_ino_t parent, const char *name), \
+	   (req, target, parent, name)) \
+	OP(rename, at_name(fs_of(req), parent, name) || at_name(fs_of(req), to, to_name), \
+	   (fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to, \
+	    const char *to_name, unsigned flags), \
+	   (req, parent, name, to, to_name, flags)) \
+	OP(link, at_place(fs_of(req), ino) || at_name(fs_of(req), parent, name), \
+	   (fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name), \
+	   (req, ino, parent, name)) \
+	OP(open, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), \
+	   (req, ino, fi)) \
+	OP(read, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, \
+	    struct fuse_file_info *fi), \
+	   (req, ino, size, off, fi)) \
+	OP(write, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off, \
+	    struct fuse_file_info *fi), \
+	   (req, ino, data, size, off, fi)) \
+	OP(flush, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), \
+	   (req, ino, fi)) \
+	OP(release, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), \
+	   (req, ino, fi)) \
+	OP(fsync, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi), \
+	   (req, ino, datasync, fi)) \
+	OP(opendir, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), \
+	   (req, ino, fi)) \
+	OP(readdir, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, \
+	    struct fuse_file_info *fi), \
+	   (req, ino, size, off, fi)) \
+	OP(readdirplus, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, \
+	    struct fuse_file_info *fi), \
+	   (req, ino, size, off, fi)) \
+	OP(releasedir, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi), \
+	   (req, ino, fi)) \
+	OP(fsyncdir, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi), \
+	   (req, ino, datasync, fi)) \
+	OP(statfs, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino), \
+	   (req, ino)) \
+	OP(setxattr, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, \
+	    size_t size, int flags), \
+	   (req, ino, name, value, size, flags)) \
+	OP(getxattr, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, const char *name, size_t size), \
+	   (req, ino, name, size)) \
+	OP(listxattr, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, size_t size), \
+	   (req, ino, size)) \
+	OP(removexattr, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, const char *name), \
+	   (req, ino, name)) \
+	OP(create, at_name(fs_of(req), parent, name), \
+	   (fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, \
+	    struct fuse_file_info *fi), \
+	   (req, parent, name, mode, fi)) \
+	OP(fallocate, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len, \
+	    struct fuse_file_info *fi), \
+	   (req, ino, mode, off, len, fi)) \
+	OP(lseek, at_place(fs_of(req), ino), \
+	   (fuse_req_t req, fuse_ino_t ino, off_t off, int whence, \
+	    struct fuse_file_info *fi), \
+	   (req, ino, off, whence, fi)) \
+	OP(copy_file_range, at_place(fs_of(req), ino) || at_place(fs_of(req), to), \
+	   (fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *fi, \
+	    fuse_ino_t to, off_t to_off, struct fuse_file_info *to_fi, size_t len, \
+	    int flags), \
+	   (req, ino, off, fi, to, to_off, to_fi, len, flags))
+
+#define DECLARE(name, at, parameters, arguments) \
+	void do_##name parameters; \
+	void at_##name parameters;
+FUSE_OPERATIONS(DECLARE)
+#undef DECLARE
+
+/*
+ * fuse_attach.c: is the inode one of an attached bucket's, or the name?
  */
 bool at_place(struct mountfs *fs, fuse_ino_t ino);
 bool at_name(struct mountfs *fs, fuse_ino_t parent, const char *name);
@@ -176,46 +252,6 @@ bool at_top_entries(struct mountfs *fs, fuse_req_t req, char *buf, size_t size, 
 		    uint64_t off, size_t *ret_len);
 /* The cursor of the last of them; that of ".." where there are none. */
 uint64_t at_top_last(struct mountfs *fs, uint64_t root);
-void at_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
-void at_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
-void at_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
-void at_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
-void at_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
-void at_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
-void at_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t to_parent,
-	       const char *to_name, unsigned flags);
-void at_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
-void at_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
-	       struct fuse_file_info *fi);
-void at_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void at_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int set,
-		struct fuse_file_info *fi);
-void at_readlink(fuse_req_t req, fuse_ino_t ino);
-void at_statfs(fuse_req_t req, fuse_ino_t ino);
-void at_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
-		 int flags);
-void at_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
-void at_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
-void at_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
-void at_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void at_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
-void at_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
-		    struct fuse_file_info *fi);
-void at_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void at_fsyncdir(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
-void at_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void at_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
-void at_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
-	      struct fuse_file_info *fi);
-void at_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void at_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
-void at_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
-void at_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, off_t len,
-		  struct fuse_file_info *fi);
-void at_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
-void at_copy_file_range(fuse_req_t req, fuse_ino_t ino, off_t off, struct fuse_file_info *fi,
-			fuse_ino_t to, off_t to_off, struct fuse_file_info *to_fi, size_t len,
-			int flags);
 #define READ_MAX (4 * MiB)
 /* A thread's own buffer: warm memory is what bounds the speed of reads. NULL: no memory. */
 uint8_t *read_buffer(size_t size);
