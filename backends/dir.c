@@ -16,6 +16,7 @@
 struct dir_store {
 	struct store store;
 	char *root;
+	_Atomic bool was_there;
 	struct pool *pool;
 	struct task *watcher;
 	struct {
@@ -195,6 +196,7 @@ static struct job *job_new(struct store *s, enum store_op op, struct span name,
 	j->deadline_ns = deadline_ns;
 	j->op.op = op;
 	j->op.root = j->dir->root;
+	j->op.was_there = &j->dir->was_there;
 	j->op.upload = c->upload;
 	copy_name(j->op.name, name);
 	return j;

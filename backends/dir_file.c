@@ -5,7 +5,8 @@
  * (B1) An object appears whole: written under a temporary name, synced, then linked (put-if-absent:
  *      link(2) refuses an existing name) or renamed; then its folder is synced. Only then is a put
  *      answered.
- * (B2) The store's own folder is never created: one that was moved away is a store that is down.
+ * (B2) The store's own folder is never created: one that was moved away is a store that is down,
+ *      for a while perhaps.
  */
 #include "backends/dir_i.h"
 
@@ -37,11 +38,17 @@ int dir_error(struct dir_op *op, const char *what)
 int dir_root(struct dir_op *op)
 {
 	int fd = open(op->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool gone;
+	int r;
 
-	if (fd >= 0)
+	if (fd >= 0) {
+		*op->was_there = true;
 		return fd;
-	return dir_error(op, errno == ENOENT ? "the store's folder does not exist"
-					     : "the store's folder cannot be opened");
+	}
+	gone = errno == ENOENT;
+	r = dir_error(op, gone ? "the store's folder does not exist" :
+				 "the store's folder cannot be opened");
+	return gone && *op->was_there ? fail(-EAGAIN) : r;
 }
 
 void dir_version(const struct stat *st, char ret[STORE_VERSION_MAX])

@@ -11,6 +11,7 @@
 struct dir_op {
 	enum store_op op;
 	const char *root; /* the folder; borrowed */
+	_Atomic bool *was_there; /* it has been seen; borrowed */
 	char name[STORE_NAME_MAX + 1], after[STORE_NAME_MAX + 1];
 	char version[STORE_VERSION_MAX]; /* if_match; "" none */
 	uint64_t offset, length;
@@ -46,7 +47,10 @@ int dir_upload_part(struct dir_op *op);
 int dir_upload_finish(struct dir_op *op);
 int dir_upload_abort(struct dir_op *op);
 
-/* Opens the store's folder; -EIO with a sentence when it is away. */
+/*
+ * Opens the store's folder. A sentence and -EIO when it is not there; -EAGAIN when it was there
+ * before: what was moved away or unmounted may come back.
+ */
 int dir_root(struct dir_op *op);
 /* A failed system call as a store's result. */
 int dir_error(struct dir_op *op, const char *what);

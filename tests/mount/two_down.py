@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -68,6 +69,39 @@ def test_two_hang():
 
 def test_the_other_two_hang():
     run(("aws", "azure"))
+
+
+def test_two_folders_are_moved_away():
+    """Folders as stores: what waits goes on when they are back, and is EIO when they are not."""
+    with Rig() as rig:
+        m = rig.mount("deadline=20s")
+        write_file(m.path("before"), pattern("b", 200000), sync=True)
+        rig.run("sync", m.dir, "--all")
+        away = [(rig.folder(n), rig.folder(n) + ".away") for n in ("azure", "google")]
+        for folder, other in away:
+            os.rename(folder, other)
+        assert read_file(m.path("before")) == pattern("b", 200000)
+        answers = []
+        writer = threading.Thread(target=lambda: answers.append(try_write(m.path("waits"))))
+        writer.start()
+        writer.join(3)
+        assert writer.is_alive(), f"a write without a quorum did not wait: {answers}"
+        for folder, other in away:
+            os.rename(other, folder)
+        writer.join(60)
+        assert answers == [None], f"it ended with {answers}, though the folders came back"
+        m.wait_healthy()
+        m.umount()
+        m = rig.mount("deadline=3s")
+        for folder, other in away:
+            os.rename(folder, other)
+        assert try_write(m.path("late")) == errno.EIO
+        for folder, other in away:
+            os.rename(other, folder)
+        wait_until(lambda: try_write(m.path("again")) is None, "writing goes on")
+        assert read_file(m.path("waits")) == b"x" * 100000
+        m.wait_healthy()
+        m.umount()
 
 
 def test_all_hang_and_umount_ends():
