@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <sys/statvfs.h>
 
-
 void at_refuse(fuse_req_t req, fuse_ino_t parent, const char *name, int taken)
 {
 	struct mountfs *fs = fs_of(req);

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
-/* What fuse_attach.c (reading) and fuse_attach_write.c share. */
+/*
+ * What the files of attached buckets share: fuse_attach.c (looking), fuse_attach_open.c,
+ * fuse_attach_file.c (reading and writing), fuse_attach_writing.c (the drafts), fuse_attach_attr.c,
+ * fuse_attach_change.c (names).
+ */
 #include "fs/attach/draft.h"
 #include "fs/fuse_i.h"
 
@@ -66,8 +70,8 @@ static inline enum bucket_wait bucket_wait(bool wait)
 }
 
 /*
- * A file being written, shared by its handles (fuse_attach_write.c). While it is there, it is what
- * this mount's programs see of the file's size.
+ * A file being written, shared by its handles (fuse_attach_writing.c). While it is there, it is
+ * what this mount's programs see of the file's size.
  */
 struct writing {
 	struct writing *prev, *next;
@@ -78,6 +82,16 @@ struct writing {
 	struct bucket_entry entry; /* as opened, or as published since; under fs->at_lock */
 	char name[NAME_MAX_BYTES + 1];
 };
+/* is_new: nothing is there yet; excl: O_EXCL. Not yet in the list: writing_add. */
+int writing_new(struct mountfs *fs, struct attached *a, const struct bucket_entry *e,
+		const char *name, bool is_new, bool excl, struct writing **ret);
+/* Another one may have been quicker: then that one is shared. Takes w. */
+struct writing *writing_add(struct mountfs *fs, struct writing *takes);
+/* A draft of what is there, for one more handle or change. 0, AT_WOULD_WAIT, -errno. */
+int writing_open(struct mountfs *fs, struct attached *a, const struct bucket_entry *e,
+		 bool truncate, bool wait, struct writing **ret);
+/* Publishes, waits, and the listing knows it. */
+int writing_publish(struct writing *w);
 /* Referenced, or NULL. */
 struct writing *writing_find(struct mountfs *fs, uint64_t ino);
 struct writing *writing_named(struct mountfs *fs, uint64_t dir, const char *name);
@@ -98,6 +112,8 @@ struct at_handle {
 	bool opener_left; /* it has closed it: whoever closes now means it (atomic) */
 	bool append;
 };
+/* The process that a thread belongs to; 0: not known. */
+pid_t process_of(pid_t tid);
 struct at_handle *handle_ref(struct at_handle *h);
 void handle_unref(struct at_handle *h); /* takes NULL */
 static inline struct at_handle *handle_of(const struct fuse_file_info *fi)
