@@ -69,6 +69,17 @@ must_check int config_of_buckets(const char *const *words, size_t n, struct conf
 must_check int config_make_bucket(struct config *c, char *err, size_t err_size);
 /* What the configuration names as the source of the key; KEY_NONE if nothing. Borrows. */
 struct key_source config_key_source(const struct config *c);
+/*
+ * Opens the store of any URL as this machine is set up: with the credentials of the section
+ * [attach NAME] (name: or NULL), else of the [attach] or [store] section of the same bucket (with
+ * Azure: account) and endpoint that shares most of the path, else where the provider's own tools
+ * look. A folder, and an endpoint that is to get credentials, must be named by a section. No
+ * request is sent. 0; -EACCES (no credentials, or not named), -EINVAL, -ENOMEM with one sentence
+ * in err.
+ */
+struct store;
+must_check int config_open_store(const struct config *c, const char *name, const char *url,
+				 struct store **ret, char *err, size_t err_size);
 /* Where NAME's configuration is written by format: /etc/mangrove or below $XDG_CONFIG_HOME.
  * Appends. */
 must_check int config_path(const char *name, struct buf *ret);

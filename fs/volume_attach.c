@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "backends/open.h"
 #include "base/text.h"
 
 /*
@@ -16,16 +15,13 @@
 #define LOCAL_KEY_SIZE 48u /* id, key */
 #define NAME_SHOWN_MAX 48u
 
-static int open_stores(const struct config_attach *a, struct store **ret, size_t *ret_n, char *err,
-		       size_t err_size)
+static int open_stores(const struct volume *v, const struct config_attach *a, struct store **ret,
+		       size_t *ret_n, char *err, size_t err_size)
 {
 	for (size_t i = 0; i < a->n_urls; i++) {
-		const struct store_config sc = { .name = a->name,
-						 .url = a->urls[i],
-						 .credentials = a->credentials,
-						 .profile = a->profile };
 		char why[512] = "";
-		int r = store_open(&sc, &ret[i], why, sizeof(why));
+		int r = config_open_store(v->config, a->name, a->urls[i], &ret[i], why,
+					  sizeof(why));
 
 		if (r)
 			return say(r, err, err_size, "bucket %s: %s", a->name,
@@ -39,7 +35,7 @@ static int attach_one(struct volume *v, const struct config_attach *a, char *err
 {
 	struct store *stores[CONFIG_MIRRORS_MAX];
 	size_t n = 0;
-	int r = open_stores(a, stores, &n, err, err_size);
+	int r = open_stores(v, a, stores, &n, err, err_size);
 
 	if (!r)
 		return attach_add(v->attach, a->name, stores, n,

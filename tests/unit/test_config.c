@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "backends/store.h"
 #include "fs/config.h"
 #include "fs/ns/rows.h"
 #include "fs/options.h"
@@ -147,6 +148,69 @@ static void test_attached_buckets(void **state)
 	assert_non_null(strstr(err, "two buckets are named x"));
 }
 
+/* Opens, and asks for something: credentials are looked for then, and none are there. */
+static int open_store(const struct config *c, const char *name, const char *url)
+{
+	const struct get_req q = { .name = SPAN_LITERAL("x"),
+				   .limit = 4096,
+				   .deadline_ns = clock_now() + 20 * NS_PER_S };
+	struct store_call *call = NULL;
+	struct store *st = NULL;
+	int r = config_open_store(c, name, url, &st, err, sizeof(err));
+
+	if (!r && strstr(url, "s3://")) {
+		r = store_get_wait(st, &q, &call);
+		snprintf(err, sizeof(err), "%s", call->detail);
+		store_call_unref(call);
+	}
+	store_free(st);
+	return r;
+}
+
+static void test_any_store_as_this_machine_says(void **state)
+{
+	_cleanup_(config_freep) struct config *c = NULL;
+
+	assert_int_equal(parse("[store one]\nurl = s3://bucket/mangrove?region=x\n"
+			       "credentials = /none/one\n"
+			       "[attach raw]\nurl = s3://bucket/data/raw?region=x\n"
+			       "credentials = /none/raw\n"
+			       "[attach own]\nurl = gs://elsewhere\ncredentials = /none/own\n",
+			       &c),
+			 0);
+	assert_int_equal(open_store(c, NULL, "s3://bucket/data/raw/deep?region=x"), -EACCES);
+	assert_non_null(strstr(err, "/none/raw"));
+	assert_int_equal(open_store(c, "else", "s3://bucket/mangrove/x?region=x"), -EACCES);
+	assert_non_null(strstr(err, "/none/one"));
+	assert_int_equal(open_store(c, "own", "s3://bucket/data/raw?region=x"), -EACCES);
+	assert_non_null(strstr(err, "/none/own"));
+	assert_int_equal(open_store(c, NULL, "ftp://bucket"), -EINVAL);
+	assert_non_null(strstr(err, "ftp"));
+}
+
+static void test_a_volume_chooses_no_folder_and_no_server(void **state)
+{
+	_cleanup_(config_freep) struct config *c = NULL;
+
+	assert_int_equal(parse("[attach own]\nurl = gs://own?endpoint=http://127.0.0.1:1\n"
+			       "[store one]\nurl = file:///var/tmp\n",
+			       &c),
+			 0);
+	assert_int_equal(open_store(c, NULL, "file:///etc"), -EACCES);
+	assert_non_null(strstr(err, "file:///etc"));
+	assert_int_equal(open_store(c, NULL, "file:///var/tmpx"), -EACCES);
+	assert_int_equal(open_store(c, NULL, "file:///var/tmp/../../etc"), -EACCES);
+	assert_int_equal(open_store(c, NULL, "file:///var/tmp/deeper"), 0);
+	assert_int_equal(open_store(c, NULL, "s3://own?region=x&endpoint=http://127.0.0.1:1"),
+			 -EACCES);
+	assert_non_null(strstr(err, "a url with this endpoint"));
+	assert_int_equal(open_store(c, NULL, "gs://other?endpoint=http://127.0.0.1:2"), -EACCES);
+	assert_int_equal(open_store(c, NULL, "gs://other?endpoint=http://127.0.0.1:1"), 0);
+	assert_int_equal(open_store(c, NULL,
+				    "gs://other?endpoint=http://127.0.0.1:2&anonymous=true"),
+			 0);
+}
+
 static void test_names_never_collide(void **state)
 {
 	_cleanup_(config_freep) struct config *c = config_new();
@@ -255,6 +319,8 @@ int main(void)
 		cmocka_unit_test(test_paths_are_beside_the_file),
 		cmocka_unit_test(test_urls_are_a_volume),
 		cmocka_unit_test(test_attached_buckets),
+		cmocka_unit_test(test_any_store_as_this_machine_says),
+		cmocka_unit_test(test_a_volume_chooses_no_folder_and_no_server),
 		cmocka_unit_test(test_names_never_collide),
 		cmocka_unit_test(test_what_is_written_is_read),
 		cmocka_unit_test(test_mount_options),
