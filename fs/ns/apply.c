@@ -21,6 +21,10 @@ static apply_fn *apply_of(enum op_kind kind)
 		return apply_more_inodes;
 	case OP_CHECKPOINT:
 		return apply_checkpoint;
+	case OP_ATTACH:
+		return apply_attach;
+	case OP_DETACH:
+		return apply_detach;
 	case OP_CREATE:
 		return apply_create;
 	case OP_MKDIR:

@@ -77,6 +77,8 @@ static inline bool saw_right(uint64_t saw, const struct dentry_slot *slot)
 {
 	return saw == SAW_ANYTHING || saw == slot->ino;
 }
+/* Is the name one of the root's attached buckets? 0 with the truth, or negative. */
+must_check int apply_is_attached(struct apply *a, uint64_t dir, struct span name, bool *ret);
 /* 0; ENAMETOOLONG; EINVAL (empty, "." or "..", a slash or NUL in it). */
 must_check int name_check(struct span name);
 
@@ -105,3 +107,5 @@ int apply_unmount(struct apply *a);
 int apply_fence(struct apply *a);
 int apply_more_inodes(struct apply *a);
 int apply_checkpoint(struct apply *a);
+int apply_attach(struct apply *a);
+int apply_detach(struct apply *a);

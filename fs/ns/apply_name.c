@@ -28,6 +28,7 @@ static int new_ino_check(struct apply *a, uint64_t ino)
 static int free_name_check(struct apply *a, struct node **ret_dir, struct dentry_slot *ret)
 {
 	struct node *dir;
+	bool attached;
 	int r;
 
 	r = node_get_parent(a, a->op->parent, &dir);
@@ -40,6 +41,11 @@ static int free_name_check(struct apply *a, struct node **ret_dir, struct dentry
 		a->value = ret->ino;
 		return EEXIST;
 	}
+	r = apply_is_attached(a, dir->ino, a->op->name, &attached);
+	if (r)
+		return r;
+	if (attached)
+		return EEXIST;
 	if (ret->tie == DENTRY_TIES)
 		return ENOSPC;
 	*ret_dir = dir;

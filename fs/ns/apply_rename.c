@@ -23,6 +23,7 @@ static void rename_release(struct rename *m)
 static int find_names(struct apply *a, struct rename *m)
 {
 	const struct op *op = a->op;
+	bool attached;
 	int r;
 
 	r = node_get_parent(a, op->parent, &m->from_dir);
@@ -37,7 +38,14 @@ static int find_names(struct apply *a, struct rename *m)
 	r = apply_find(a, m->to_dir, op->to_name, &m->to);
 	if (r)
 		return r;
-	if (!m->from.found || (m->exchange && !m->to.found))
+	if (!m->from.found)
+		return ENOENT;
+	r = apply_is_attached(a, op->to_parent, op->to_name, &attached);
+	if (r)
+		return r;
+	if (attached)
+		return op->flags & OP_RENAME_NOREPLACE ? EEXIST : EBUSY;
+	if (m->exchange && !m->to.found)
 		return ENOENT;
 	if (m->to.found && (op->flags & OP_RENAME_NOREPLACE))
 		return EEXIST;

@@ -168,3 +168,61 @@ int apply_checkpoint(struct apply *a)
 		return ESTALE;
 	return view_put(a->view, COL_VOLUME, CHECKPOINT_KEY, a->op->value);
 }
+
+int apply_is_attached(struct apply *a, uint64_t dir, struct span name, bool *ret)
+{
+	_cleanup_buf_ struct buf row = BUF_INIT(ROW_MAX);
+	const int r = dir == ROOT_INO ? view_get(a->view, COL_ATTACH, name, &row) : VIEW_MISSING;
+
+	if (r < 0)
+		return r;
+	*ret = r != VIEW_MISSING;
+	return 0;
+}
+
+/* No inode stands for it: its numbers are each mount's own, and the root does not count it. */
+int apply_attach(struct apply *a)
+{
+	_cleanup_dentry_slot_ struct dentry_slot slot = DENTRY_SLOT_INIT;
+	const struct op *op = a->op;
+	struct attach_row row;
+	struct node *root;
+	bool taken;
+	int r = attach_row_decode(op->value, &row);
+
+	if (r)
+		return r == -EBADMSG ? EINVAL : r;
+	r = node_get(a, ROOT_INO, &root);
+	if (r)
+		return r;
+	r = apply_find(a, root, op->name, &slot);
+	if (r)
+		return r;
+	r = apply_is_attached(a, ROOT_INO, op->name, &taken);
+	if (r)
+		return r;
+	if (slot.found || taken)
+		return EEXIST;
+	node_changed(a, root);
+	return view_put(a->view, COL_ATTACH, op->name, op->value);
+}
+
+int apply_detach(struct apply *a)
+{
+	struct node *root;
+	bool there;
+	int r = name_check(a->op->name);
+
+	if (r)
+		return r;
+	r = apply_is_attached(a, ROOT_INO, a->op->name, &there);
+	if (r)
+		return r;
+	if (!there)
+		return ENOENT;
+	r = node_get(a, ROOT_INO, &root);
+	if (r)
+		return r;
+	node_changed(a, root);
+	return view_delete(a->view, COL_ATTACH, a->op->name);
+}

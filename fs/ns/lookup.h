@@ -70,6 +70,9 @@ must_check int ns_deficits(struct view *v, const uint8_t *after_id, unsigned aft
 /* Inodes without a name, after `after`. */
 typedef int ns_orphan_fn(uint64_t ino, const struct orphan_row *row, void *arg);
 must_check int ns_orphans(struct view *v, uint64_t after, ns_orphan_fn *fn, void *arg);
+/* The root's attached buckets, in the order of their names. */
+typedef int ns_attach_fn(struct span name, const struct attach_row *row, void *arg);
+must_check int ns_attached(struct view *v, ns_attach_fn *fn, void *arg);
 /*
  * Names of a file are not kept in it; the path of a directory is found by its parents (reads them
  * whole). "/a/b"; appends. NS_MISSING: it has no name.

@@ -53,6 +53,7 @@ struct walk {
 		ns_chunk_fn *chunk;
 		ns_deficit_fn *deficit;
 		ns_orphan_fn *orphan;
+		ns_attach_fn *attach;
 	} fn;
 	void *arg;
 	struct span after; /* the key with which the walk begins is left out; empty: it is not */
@@ -165,4 +166,20 @@ int ns_orphans(struct view *v, uint64_t after, ns_orphan_fn *fn, void *arg)
 	key_ino(after, key); /* there is no inode 0 to leave out */
 	w.after = span_of(key, sizeof(key));
 	return view_walk(v, COL_ORPHAN, SPAN_NULL, w.after, orphan_one, &w);
+}
+
+static int attach_one(struct span key, struct span value, void *arg)
+{
+	const struct walk *w = arg;
+	struct attach_row row;
+	const int r = attach_row_decode(value, &row);
+
+	return r ? r : w->fn.attach(key, &row, w->arg);
+}
+
+int ns_attached(struct view *v, ns_attach_fn *fn, void *arg)
+{
+	struct walk w = { .fn.attach = fn, .arg = arg };
+
+	return view_walk(v, COL_ATTACH, SPAN_NULL, SPAN_NULL, attach_one, &w);
 }

@@ -45,6 +45,8 @@ static const struct kind kinds[] = {
 	{ OP_FENCE, "fence", F_VALUE },
 	{ OP_MORE_INODES, "more-inodes", 0 },
 	{ OP_CHECKPOINT, "checkpoint", F_VALUE },
+	{ OP_ATTACH, "attach", F_NAME | F_VALUE },
+	{ OP_DETACH, "detach", F_NAME },
 	{ OP_CREATE, "create", F_NEW | F_MODE | F_RDEV },
 	{ OP_MKDIR, "mkdir", F_NEW | F_MODE },
 	{ OP_SYMLINK, "symlink", F_NEW | F_VALUE },

@@ -26,6 +26,9 @@ enum op_kind {
 	OP_MORE_INODES = 5, /* result value = another block number */
 	/* value = struct checkpoint_row; -ESTALE: a newer one was announced before */
 	OP_CHECKPOINT = 6,
+	/* name, value = struct attach_row: a bucket as a directory of the root; -EEXIST */
+	OP_ATTACH = 7,
+	OP_DETACH = 9, /* name; -ENOENT */
 
 	/* Names. */
 	OP_CREATE = 10,  /* parent, name, ino, mode, rdev: regular file, fifo, socket, device */

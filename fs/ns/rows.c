@@ -391,6 +391,51 @@ int store_row_decode(struct span s, struct store_row *ret)
 	return 0;
 }
 
+static bool attach_row_valid(const struct attach_row *r)
+{
+	if (r->flags & ~ATTACH_READ_ONLY || !r->n_urls || r->n_urls > ATTACH_URLS_MAX)
+		return false;
+	for (size_t i = 0; i < r->n_urls; i++)
+		if (!r->urls[i].len || r->urls[i].len > URL_MAX)
+			return false;
+	return true;
+}
+
+int attach_row_encode(const struct attach_row *r, struct buf *ret)
+{
+	struct writer w = WRITER(ret);
+	const size_t begin = ret->len;
+
+	if (!attach_row_valid(r))
+		return -EINVAL;
+	write_varint(&w, r->flags);
+	write_varint(&w, r->ttl_ns);
+	write_varint(&w, r->n_urls);
+	for (size_t i = 0; i < r->n_urls; i++)
+		write_bytes(&w, r->urls[i]);
+	return finish(&w, begin);
+}
+
+int attach_row_decode(struct span s, struct attach_row *ret)
+{
+	struct reader rd = READER(s);
+	struct attach_row r = {};
+	int error;
+
+	r.flags = read_varint32(&rd);
+	r.ttl_ns = read_varint(&rd);
+	r.n_urls = read_varint(&rd);
+	for (size_t i = 0; i < MIN(r.n_urls, (size_t)ATTACH_URLS_MAX); i++)
+		r.urls[i] = read_bytes(&rd, URL_MAX);
+	error = read_end(&rd);
+	if (error)
+		return error;
+	if (!attach_row_valid(&r))
+		return -EBADMSG;
+	*ret = r;
+	return 0;
+}
+
 int volume_row_encode(const struct volume_row *r, struct buf *ret)
 {
 	struct writer w = WRITER(ret);

@@ -19,7 +19,7 @@ enum column {
 	COL_XATTR,      /* be64 inode, name -> value */
 	COL_STORE,      /* u8 number -> struct store_row */
 	COL_KEYSLOT,    /* u8 number -> opaque */
-	COL_ATTACH,     /* be64 inode -> opaque */
+	COL_ATTACH,     /* name in the root -> struct attach_row */
 	COL_POLICY,     /* be32 number -> opaque */
 	COL_PROJECT,    /* be32 number -> opaque */
 	COL_VOLUME,     /* "" -> volume_row; "t" -> totals_row; "c" -> checkpoint_row */
@@ -136,6 +136,21 @@ struct store_row {
 #define STORE_ROLE_JOURNAL 2u
 must_check int store_row_encode(const struct store_row *r, struct buf *ret);
 must_check int store_row_decode(struct span s, struct store_row *ret);
+
+/*
+ * A bucket that is a directory of the root: where it is, and not how one gets in, which each
+ * machine knows for itself.
+ */
+#define ATTACH_URLS_MAX 4
+#define ATTACH_READ_ONLY 1u
+struct attach_row {
+	uint32_t flags;
+	uint64_t ttl_ns;     /* how long a listing is believed */
+	size_t n_urls;       /* the bucket and its mirrors, at least one */
+	struct span urls[ATTACH_URLS_MAX];
+};
+must_check int attach_row_encode(const struct attach_row *r, struct buf *ret);
+must_check int attach_row_decode(struct span s, struct attach_row *ret);
 
 struct volume_row {
 	uint8_t id[16];

@@ -86,6 +86,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case COL_STORE:
 		SAME_ROW(store_row, in);
 		break;
+	case COL_ATTACH:
+		SAME_ROW(attach_row, in);
+		break;
 	case COL_VOLUME:
 		SAME_ROW(volume_row, in);
 		SAME_ROW(totals_row, in);

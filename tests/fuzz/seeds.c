@@ -151,6 +151,9 @@ static void save_rows(void)
 		 .slot = 1, .name = SPAN_LITERAL("host/17"));
 	SAVE_ROW("store", COL_STORE, store_row, .roles = 3, .name = SPAN_LITERAL("one"),
 		 .url = SPAN_LITERAL("s3://b/p"));
+	SAVE_ROW("attach", COL_ATTACH, attach_row, .flags = ATTACH_READ_ONLY,
+		 .ttl_ns = 60 * NS_PER_S, .n_urls = 2,
+		 .urls = { SPAN_LITERAL("s3://b/p"), SPAN_LITERAL("gs://c") });
 	SAVE_ROW("volume", COL_VOLUME, volume_row, .level = 1, .epoch = 1, .key_epoch = 1,
 		 .next_mount = 2, .name = SPAN_LITERAL("demo"));
 	SAVE_ROW("totals", COL_VOLUME, totals_row, .files = 1, .directories = 2, .bytes = 3);

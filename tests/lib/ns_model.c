@@ -89,6 +89,19 @@ struct model_mount *model_mount(struct model *m, const uint8_t *incarnation)
 	return NULL;
 }
 
+struct model_attached *model_attached(struct model *m, struct span name)
+{
+	for (unsigned i = 0; i < MODEL_ATTACHED; i++)
+		if (span_equal(span_str(m->attached[i].name), name))
+			return &m->attached[i];
+	return NULL;
+}
+
+static bool is_attached(struct model *m, uint64_t dir, struct span name)
+{
+	return dir == ROOT_INO && model_attached(m, name);
+}
+
 static bool is_dir(const struct model *m, uint64_t ino)
 {
 	const struct model_node *n = model_node(m, ino);
@@ -226,7 +239,7 @@ static int check_free_name(struct model *m, const struct op *op, uint64_t *ret_v
 		return r;
 	e = model_find(m, op->parent, op->name);
 	if (!e)
-		return 0;
+		return is_attached(m, op->parent, op->name) ? EEXIST : 0;
 	*ret_value = e->ino;
 	return EEXIST;
 }
@@ -312,12 +325,16 @@ static bool below(const struct model *m, uint64_t ino, uint64_t top)
 	return ino == top;
 }
 
-static int check_rename(const struct model *m, const struct op *op, const struct model_entry *from,
+static int check_rename(struct model *m, const struct op *op, const struct model_entry *from,
 			const struct model_entry *to)
 {
 	const bool exchange = op->flags & OP_RENAME_EXCHANGE;
 
-	if (!from || (exchange && !to))
+	if (!from)
+		return ENOENT;
+	if (is_attached(m, op->to_parent, op->to_name))
+		return op->flags & OP_RENAME_NOREPLACE ? EEXIST : EBUSY;
+	if (exchange && !to)
 		return ENOENT;
 	if (to && (op->flags & OP_RENAME_NOREPLACE))
 		return EEXIST;
@@ -502,6 +519,39 @@ static int fence(struct model *m, const struct apply_context *ctx, const struct 
 	return 0;
 }
 
+static int attach(struct model *m, const struct op *op)
+{
+	struct model_attached *a;
+	struct attach_row row;
+	int r = check_name(op->name);
+
+	r = attach_row_decode(op->value, &row) ? EINVAL : r;
+	if (r)
+		return r;
+	if (model_find(m, ROOT_INO, op->name) || model_attached(m, op->name))
+		return EEXIST;
+	a = model_attached(m, SPAN_NULL);
+	assert_non_null(a);
+	memcpy(a->name, op->name.data, op->name.len);
+	a->ttl_ns = row.ttl_ns;
+	change_dir(m, ROOT_INO, op);
+	return 0;
+}
+
+static int detach(struct model *m, const struct op *op)
+{
+	struct model_attached *a = model_attached(m, op->name);
+	const int r = check_name(op->name);
+
+	if (r)
+		return r;
+	if (!a)
+		return ENOENT;
+	*a = (struct model_attached){ .name = "" };
+	change_dir(m, ROOT_INO, op);
+	return 0;
+}
+
 static int run(struct model *m, const struct apply_context *ctx, const struct op *op,
 	       uint64_t *ret_value)
 {
@@ -540,6 +590,10 @@ static int run(struct model *m, const struct apply_context *ctx, const struct op
 		return reap(m, op, ret_value);
 	case OP_HOLD:
 		return hold(m, ctx, op);
+	case OP_ATTACH:
+		return attach(m, op);
+	case OP_DETACH:
+		return detach(m, op);
 	case OP_FENCE:
 		return fence(m, ctx, op, ret_value);
 	case OP_MORE_INODES:

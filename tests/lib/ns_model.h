@@ -48,6 +48,12 @@ struct model_chunk {
 	uint64_t born, dead, deficits;
 };
 
+#define MODEL_ATTACHED 12
+struct model_attached {
+	char name[MODEL_NAME]; /* "": free */
+	uint64_t ttl_ns;
+};
+
 struct model_mount {
 	uint8_t incarnation[INCARNATION_SIZE];
 	enum mount_status status;
@@ -63,6 +69,7 @@ struct model {
 	size_t n_entries;
 	struct model_chunk *chunks;
 	size_t n_chunks;
+	struct model_attached attached[MODEL_ATTACHED];
 	struct model_mount mounts[MODEL_MOUNTS];
 	unsigned n_mounts;
 	uint32_t next_block;
@@ -80,6 +87,7 @@ void model_apply(struct model *m, const struct apply_context *ctx, const struct 
 
 struct model_node *model_node(const struct model *m, uint64_t ino);
 struct model_entry *model_find(const struct model *m, uint64_t parent, struct span name);
+struct model_attached *model_attached(struct model *m, struct span name);
 struct model_mount *model_mount(struct model *m, const uint8_t *incarnation);
 struct model_chunk *model_chunk(const struct model *m, const uint8_t *id);
 unsigned model_links(const struct model *m, const struct model_node *n); /* as stat would show */

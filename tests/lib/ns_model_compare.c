@@ -243,6 +243,25 @@ static void compare_mounts(const struct model *m, struct view *v)
 	assert_int_equal(rows(v, COL_BLOCK), m->next_block - 1);
 }
 
+static int compare_attached_one(struct span name, const struct attach_row *row, void *arg)
+{
+	const struct model_attached *a = model_attached(arg, name);
+
+	assert_non_null(a);
+	assert_int_equal(row->ttl_ns, a->ttl_ns);
+	return 0;
+}
+
+static void compare_attached(struct model *m, struct view *v)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < MODEL_ATTACHED; i++)
+		n += *m->attached[i].name != '\0';
+	assert_int_equal(ns_attached(v, compare_attached_one, m), 0);
+	assert_int_equal(rows(v, COL_ATTACH), n);
+}
+
 static void compare_totals(const struct model *m, struct view *v)
 {
 	struct totals_row expected = { .directories = 0 }, got;
@@ -267,5 +286,6 @@ void model_compare(struct model *m, struct view *v)
 	compare_entries(m, v);
 	compare_chunks(m, v);
 	compare_mounts(m, v);
+	compare_attached(m, v);
 	compare_totals(m, v);
 }

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "tests/lib/cm.h"
+
 #define SMALL 700  /* offsets and lengths */
 #define LARGE 1500 /* a file beyond that does not grow by appending */
 
@@ -294,5 +296,23 @@ struct op random_op(struct random *r, const struct model *m, uint32_t block,
 	}
 	if (op.kind == OP_CREATE || op.kind == OP_MKDIR || op.kind == OP_SYMLINK)
 		op.ino = new_ino(r, block);
+	return op;
+}
+
+struct op random_attach(struct random *r, struct random_space *space)
+{
+	const struct attach_row row = { .ttl_ns = draw(r, 1000),
+					.n_urls = 1,
+					.urls = { SPAN_LITERAL("s3://b") } };
+	struct op op = { .kind = chance(r, 50) ? OP_ATTACH : OP_DETACH };
+
+	*space = (struct random_space){ .row = BUF_INIT(ROW_MAX) };
+	op.time_ns = any_time(r);
+	any_name(r, space->name);
+	op.name = span_str(space->name);
+	assert_int_equal(attach_row_encode(&row, &space->row), 0);
+	if (chance(r, 5))
+		space->row.len--;
+	op.value = buf_span(&space->row);
 	return op;
 }

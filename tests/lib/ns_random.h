@@ -20,6 +20,7 @@ static inline bool chance(struct random *r, uint32_t percent)
 /* What a random operation borrows. */
 struct random_space {
 	char name[MODEL_NAME], to_name[MODEL_NAME], value[16];
+	struct buf row; /* of random_attach; released by the caller */
 	char text[RANDOM_EXTENTS][64];
 	struct op_extent extents[RANDOM_EXTENTS];
 	struct op_chunk chunks[RANDOM_EXTENTS];
@@ -31,3 +32,5 @@ struct random_space {
  */
 struct op random_op(struct random *r, const struct model *m, uint32_t block,
 		    struct random_space *space);
+/* An ATTACH or a DETACH. */
+struct op random_attach(struct random *r, struct random_space *space);

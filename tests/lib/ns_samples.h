@@ -30,6 +30,8 @@ static const struct op_chunk sample_chunks[] = {
 
 /* Of slot 0, by mount 1. */
 #define SAMPLE_CHECKPOINT "\0\1the hash of a manifest, 32 bytes"
+/* Read-only, 60 s, two URLs. */
+#define SAMPLE_ATTACH "\1\200\260\235\302\337\1\2\4s3:a\4gs:b"
 #define SAMPLE_HEAD .number = 300, .time_ns = 1700000000000000000u
 #define SAMPLE_NAME .parent = 1, .name = SPAN_LITERAL("name")
 #define SAMPLE_NEW  SAMPLE_NAME, .ino = 0x1000002, .uid = 1000, .gid = 100
@@ -49,6 +51,11 @@ static const struct op sample_ops[] = {
 	{ .kind = OP_FENCE, SAMPLE_HEAD, .value = SPAN_LITERAL("incarnation-0002") },
 	{ .kind = OP_MORE_INODES, SAMPLE_HEAD },
 	{ .kind = OP_CHECKPOINT, SAMPLE_HEAD, .value = SPAN_LITERAL(SAMPLE_CHECKPOINT) },
+	{ .kind = OP_ATTACH,
+	  SAMPLE_HEAD,
+	  .name = SPAN_LITERAL("raw"),
+	  .value = SPAN_LITERAL(SAMPLE_ATTACH) },
+	{ .kind = OP_DETACH, SAMPLE_HEAD, .name = SPAN_LITERAL("raw") },
 	{ .kind = OP_CREATE, SAMPLE_HEAD, SAMPLE_NEW, .mode = S_IFCHR | 0644, .rdev = 0x0103 },
 	{ .kind = OP_MKDIR, SAMPLE_HEAD, SAMPLE_NEW, .mode = 0755 },
 	{ .kind = OP_SYMLINK, SAMPLE_HEAD, SAMPLE_NEW, .value = SPAN_LITERAL("../to") },

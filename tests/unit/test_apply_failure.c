@@ -33,7 +33,7 @@ static struct kv_iter *failing_iter_new(struct kv *kv, unsigned column, struct s
 	return fails_now() ? NULL : real->iter_new(kv, column, prefix, once);
 }
 
-/* /f with a chunk, inline bytes and an attribute; /g; /d/e; an orphan. All in the base. */
+/* /f with a chunk, inline bytes, an attribute; /g; /d/e; an orphan; /raw, a bucket. All in the base. */
 static uint64_t f, g, d, orphan;
 
 static int open_rig(void **state)
@@ -55,6 +55,9 @@ static int open_rig(void **state)
 				  .ino = f,
 				  .name = SPAN_LITERAL("user.a"),
 				  .value = SPAN_LITERAL("1") });
+	rig_apply(R, (struct op){ .kind = OP_ATTACH,
+				  .name = SPAN_LITERAL("raw"),
+				  .value = SPAN_LITERAL(SAMPLE_ATTACH) });
 	rig_commit(R);
 	real = rig.kv->ops;
 	failing = *real;
@@ -178,6 +181,10 @@ static void test_mounts(void **state)
 
 	check_op((struct op){ .kind = OP_MORE_INODES });
 	check_op((struct op){ .kind = OP_CHECKPOINT, .value = SPAN_LITERAL(SAMPLE_CHECKPOINT) });
+	check_op((struct op){ .kind = OP_ATTACH,
+			      .name = SPAN_LITERAL("more"),
+			      .value = SPAN_LITERAL(SAMPLE_ATTACH) });
+	check_op((struct op){ .kind = OP_DETACH, .name = SPAN_LITERAL("raw") });
 	check_op((struct op){ .kind = OP_UNMOUNT });
 	check_op((struct op){ .kind = OP_FENCE, .value = span_of(other, sizeof(other)) });
 }

@@ -4,6 +4,7 @@
 
 #include "tests/lib/cm.h"
 #include "tests/lib/ns_rig.h"
+#include "tests/lib/ns_samples.h"
 
 static struct rig rig;
 #define R (&rig)
@@ -288,6 +289,66 @@ static void test_checkpoint(void **state)
 	assert_int_equal(row.manifest[31], 3);
 }
 
+static int attach_as(const char *name, struct span row)
+{
+	return rig_apply(R, (struct op){ .kind = OP_ATTACH, .name = span_str(name),
+					 .value = row });
+}
+
+static int on_attached(struct span name, const struct attach_row *row, void *arg)
+{
+	assert_true(span_equal(name, SPAN_LITERAL("raw")));
+	assert_int_equal(row->flags, ATTACH_READ_ONLY);
+	assert_int_equal(row->ttl_ns, 60 * NS_PER_S);
+	assert_int_equal(row->n_urls, 2);
+	assert_true(span_equal(row->urls[1], SPAN_LITERAL("gs:b")));
+	++*(int *)arg;
+	return 0;
+}
+
+static int attached(void)
+{
+	int n = 0;
+
+	assert_int_equal(ns_attached(rig.view, on_attached, &n), 0);
+	return n;
+}
+
+/* A bucket has its name in the root for itself. */
+static void test_attach(void **state)
+{
+	const struct span row = SPAN_LITERAL(SAMPLE_ATTACH);
+	const uint64_t version = rig_inode(R, ROOT_INO).version;
+	struct op move = op_at(OP_RENAME, ROOT_INO, "f");
+
+	assert_int_equal(attach_as("f", row), -EEXIST);
+	assert_int_equal(attach_as("raw", SPAN_LITERAL("short")), -EINVAL);
+	assert_int_equal(attach_as("..", row), -EINVAL);
+	assert_int_equal(attached(), 0);
+	assert_int_equal(attach_as("raw", row), 0);
+	assert_int_equal(attached(), 1);
+	assert_int_equal(rig_inode(R, ROOT_INO).version, version + 1);
+	assert_int_equal(rig_inode(R, ROOT_INO).children, 1);
+	assert_int_equal(attach_as("raw", row), -EEXIST);
+	assert_int_equal(rig_apply(R, op_at(OP_MKDIR, ROOT_INO, "raw")), -EEXIST);
+	assert_int_equal(rig.res.value, 0);
+	move.to_parent = ROOT_INO;
+	move.to_name = SPAN_LITERAL("raw");
+	move.saw_to = SAW_ANYTHING;
+	assert_int_equal(rig_apply(R, move), -EBUSY);
+	move.flags = OP_RENAME_EXCHANGE;
+	assert_int_equal(rig_apply(R, move), -EBUSY);
+	move.flags = OP_RENAME_NOREPLACE;
+	assert_int_equal(rig_apply(R, move), -EEXIST);
+	assert_int_equal(rig_apply(R, op_at(OP_RMDIR, ROOT_INO, "raw")), -ENOENT);
+	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_DETACH, .name = move.to_name }), 0);
+	assert_int_equal(attached(), 0);
+	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_DETACH, .name = move.to_name }),
+			 -ENOENT);
+	move.flags = 0;
+	assert_int_equal(rig_apply(R, move), 0);
+}
+
 static void test_format_once(void **state)
 {
 	_cleanup_buf_ struct buf value = BUF_INIT(ROW_MAX);
@@ -393,7 +454,7 @@ int main(void)
 		TEST(test_unmount),
 		TEST(test_fence),
 		TEST(test_fence_before_mount),
-		TEST(test_checkpoint),
+		TEST(test_checkpoint), TEST(test_attach),
 		TEST(test_format_once),
 		TEST(test_early),
 		TEST(test_state_hash),

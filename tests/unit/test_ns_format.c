@@ -147,6 +147,10 @@ static void make_rows(struct rig *r)
 						   .name = SPAN_LITERAL("user.a"),
 						   .value = SPAN_LITERAL("v") }),
 			 0);
+	assert_int_equal(rig_apply(r, (struct op){ .kind = OP_ATTACH,
+						   .name = SPAN_LITERAL("raw"),
+						   .value = SPAN_LITERAL(SAMPLE_ATTACH) }),
+			 0);
 	assert_int_equal(rig_apply(r, op_at(OP_UNLINK, ROOT_INO, "gone")), 0);
 	assert_int_equal(rig_inode(r, g).nlink, 0);
 }
@@ -156,7 +160,7 @@ static void test_rows(void **state)
 	static const enum column columns[] = { COL_INODE,   COL_DENTRY, COL_EXTENT,  COL_CHUNK,
 					       COL_ORPHAN,  COL_MOUNT,	COL_XATTR,   COL_STORE,
 					       COL_KEYSLOT, COL_VOLUME, COL_DEFICIT, COL_RESULT,
-					       COL_BLOCK };
+					       COL_BLOCK,   COL_ATTACH };
 	struct rig r;
 
 	rig_open(&r);

@@ -212,7 +212,9 @@ static void add_other(struct world *w)
 	const unsigned mount = 1 + draw(&w->random, w->n_authors - 1);
 	struct author *x = &w->authors[mount];
 	struct random_space space;
-	struct op op = random_op(&w->random, &w->model, x->block, &space);
+	struct op op = chance(&w->random, 4) ?
+			       random_attach(&w->random, &space) :
+			       random_op(&w->random, &w->model, x->block, &space);
 
 	if (chance(&w->random, 1))
 		op = (struct op){ .kind = OP_MORE_INODES, .time_ns = op.time_ns };
@@ -222,6 +224,7 @@ static void add_other(struct world *w)
 	else
 		x->number++;
 	add_to_record(w, entry_of(mount, &op));
+	buf_release(&space.row);
 }
 
 /*

@@ -223,7 +223,7 @@ static void test_unknown_kind(void **state)
 	struct op op;
 
 	assert_int_equal(op_decode(SPAN_LITERAL("\x7f\x01\x02"), &op), OP_UNKNOWN_KIND);
-	assert_int_equal(op_decode(SPAN_LITERAL("\x07"), &op), OP_UNKNOWN_KIND);
+	assert_int_equal(op_decode(SPAN_LITERAL("\x6f"), &op), OP_UNKNOWN_KIND);
 	assert_int_equal(op_decode(SPAN_NULL, &op), -EBADMSG);
 	assert_int_equal(op_decode(SPAN_LITERAL("\x80\x00"), &op), -EBADMSG);
 }
