@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "fs/ns/lookup.h"
+#include "fs/upkeep/check.h"
 #include "tests/lib/cm.h"
 #include "tests/lib/ns_model.h"
 #include "tests/lib/ns_random.h"
@@ -382,6 +383,26 @@ static void format(struct route *t, uint64_t time_ns)
 	route_commit(t);
 }
 
+static void on_finding(enum check_rule rule, const char *text, void *arg)
+{
+	print_error("%s: %s\n", check_rule_meaning(rule), text);
+	assert_true(false);
+}
+
+/* What mangrove fsck looks for is not there. */
+static void check_sound(const struct world *w)
+{
+	const struct check_options o = { .window = 1 + w->seed % 50, .found = on_finding };
+	const struct commit_mark m = { .slot = w->slot, .hash = w->plain.hash };
+	struct commit_snapshot snap;
+	struct check_report rep;
+
+	assert_int_equal(commit_mark_store(w->plain.kv, &m), 0);
+	assert_int_equal(commit_snapshot_of(w->plain.kv, &snap), 0);
+	assert_int_equal(check_namespace(&snap, &o, &rep), 0);
+	commit_snapshot_release(&snap);
+}
+
 static void run_seed(uint64_t seed, struct world *w)
 {
 	struct route *const routes[] = { &w->plain, &w->records, &w->early };
@@ -401,6 +422,7 @@ static void run_seed(uint64_t seed, struct world *w)
 		compose(w);
 		run_record(w);
 	}
+	check_sound(w);
 	for (unsigned i = 0; i < ARRAY_SIZE(routes); i++)
 		route_close(routes[i]);
 	for (unsigned i = 0; i < w->n_queue; i++)
