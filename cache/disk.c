@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "cache/evict.h"
+#include "cache/room.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,9 +19,6 @@
 #define PAUSE_NS       (60 * NS_PER_S)
 #define PIECE_MAX      (16 * MiB)
 #define DISK_FOLDER_LEN 3 /* "a7/" */
-/* So much of the disk is left free, or a share of a small one. */
-#define KEEP_FREE       (128 * MiB)
-#define KEEP_FREE_SHARE 4
 /* How exactly the files remember their last use across restarts. */
 #define TOUCH_EVERY_NS (600 * NS_PER_S)
 
@@ -263,16 +261,6 @@ static int create_temp(struct disk *d, const char *temp)
 	return fd < 0 ? -errno : fd;
 }
 
-/* (D2) The namespace lives on the same disk, and needs room more than pieces do. */
-static bool has_room(const struct disk *d)
-{
-	struct statfs fs;
-
-	if (fstatfs(d->dir, &fs) < 0)
-		return true;
-	return fs.f_bavail > MIN(fs.f_blocks / KEEP_FREE_SHARE, KEEP_FREE / (uint64_t)fs.f_bsize);
-}
-
 static int write_file(struct disk *d, const struct piece_id *id, struct span content)
 {
 	char name[DISK_NAME_MAX], temp[DISK_NAME_MAX];
@@ -280,7 +268,7 @@ static int write_file(struct disk *d, const struct piece_id *id, struct span con
 	uint64_t number;
 	int r;
 
-	if (!has_room(d))
+	if (!room_left(d->dir)) /* (D2) */
 		return -ENOSPC;
 
 	lock_take(&d->sync.lock);
