@@ -249,18 +249,20 @@ static enum drill_mode drill_now_locked(struct store *s)
 	return s->sync.drill;
 }
 
-static enum drill_mode enter(struct store *s)
+static enum drill_mode enter(struct store *s, enum store_op op)
 {
 	LOCK_SCOPE(&s->sync.lock);
 	s->sync.under_way++;
 	s->sync.stats.requests++;
+	s->sync.stats.by_op[op]++;
 	return drill_now_locked(s);
 }
 
-static void leave_unstarted(struct store *s)
+static void leave_unstarted(struct store *s, enum store_op op)
 {
 	LOCK_SCOPE(&s->sync.lock);
 	s->sync.stats.requests--;
+	s->sync.stats.by_op[op]--;
 	if (--s->sync.under_way == 0)
 		cond_broadcast(&s->sync.idle);
 }
@@ -277,11 +279,11 @@ int store_start(struct store *s, const struct store_request *r, call_fn *then, v
 	if (!c)
 		return fail(-ENOMEM);
 	c->upload = r->upload ? store_upload_ref(r->upload) : NULL;
-	mode = enter(s);
+	mode = enter(s, r->op);
 	if (mode == DRILL_NONE) {
 		store_dispatch(s, r, c);
 	} else if (drill_play(mode, s, r, c) < 0) {
-		leave_unstarted(s);
+		leave_unstarted(s, r->op);
 		store_call_unref(c);
 		return fail(-ENOMEM);
 	}

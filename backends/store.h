@@ -203,6 +203,7 @@ enum drill_mode { DRILL_NONE, DRILL_DOWN, DRILL_SLOW, DRILL_ERRORS };
 
 struct store_stats {
 	uint64_t requests, errors, bytes_read, bytes_written;
+	uint64_t by_op[STORE_OPS]; /* the requests again */
 	char last_error[256]; /* "" : none */
 	uint64_t last_error_wall_ns;
 };

@@ -151,6 +151,31 @@ double metric_quantile(const struct metric *m, double q)
 	return seconds(bounds_ns[ARRAY_SIZE(bounds_ns) - 1]);
 }
 
+void metrics_each(const char *name, void (*fn)(struct metric *m, const char *labels, void *arg),
+		  void *arg)
+{
+	for (struct metric *m = atomic_load(&all); m; m = m->next)
+		if (!strcmp(m->name, name))
+			fn(m, m->labels, arg);
+}
+
+static void add_buckets(struct metric *m, const char *labels, void *arg)
+{
+	struct metric *sum = arg;
+
+	for (size_t i = 0; i < BUCKETS; i++)
+		sum->buckets[i] += bucket(m, i);
+}
+
+void metric_family_get(const char *name, struct metric_family *ret)
+{
+	struct metric sum = { .kind = METRIC_SECONDS };
+
+	metrics_each(name, add_buckets, &sum);
+	*ret = (struct metric_family){ metric_count(&sum), metric_quantile(&sum, 0.5),
+				       metric_quantile(&sum, 0.99) };
+}
+
 static int compare(const void *a, const void *b)
 {
 	const struct metric *x = *(struct metric *const *)a, *y = *(struct metric *const *)b;

@@ -27,5 +27,14 @@ double metric_value(const struct metric *m);
 uint64_t metric_count(const struct metric *m);            /* observations of a histogram */
 /* seconds, interpolated; 0 without observations */
 double metric_quantile(const struct metric *m, double q);
+/* Every metric of a family that exists, with its labels; no order. */
+void metrics_each(const char *name, void (*fn)(struct metric *m, const char *labels, void *arg),
+		  void *arg);
+/* The histograms of a family taken together; seconds, 0 without observations. */
+struct metric_family {
+	uint64_t count;
+	double p50_s, p99_s;
+};
+void metric_family_get(const char *name, struct metric_family *ret);
 /* Text exposition format 0.0.4 of all metrics, sorted by name; appends. */
 must_check int metrics_write(struct buf *ret);

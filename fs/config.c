@@ -64,8 +64,14 @@ static const struct key keys[] = {
 	{ IN_STORE, "credentials", VALUE_PATH, S(credentials), "the provider's own places",
 	  "a file with the credentials of this store" },
 	{ IN_STORE, "profile", VALUE_TEXT, S(profile), "", "a profile of the shared AWS files" },
-	{ IN_STORE, "read_price", VALUE_PRICE, S(read_price), "0",
-	  "price of reading a GB: makes reads prefer cheap stores" },
+	{ IN_STORE, "read_price", VALUE_PRICE, S(prices.read_gb), "the provider's list",
+	  "price of reading a GB; configured, it makes reads prefer cheap stores" },
+	{ IN_STORE, "write_price", VALUE_PRICE, S(prices.write_gb), "the provider's list",
+	  "price of writing a GB" },
+	{ IN_STORE, "reads_price", VALUE_PRICE, S(prices.reads), "the provider's list",
+	  "price of a thousand requests that read" },
+	{ IN_STORE, "writes_price", VALUE_PRICE, S(prices.writes), "the provider's list",
+	  "price of a thousand requests that write or list" },
 	{ IN_STORE, "roles", VALUE_ROLES, S(roles), "data,journal",
 	  "what it holds: data, journal, or both (as the volume was made)" },
 	{ IN_ATTACH, "url", VALUE_URL, A(urls[0]), "",
@@ -240,7 +246,7 @@ static int number_set(const struct key *k, const char *value, void *field,
 		*(uint64_t *)field = v;
 		return 0;
 	case VALUE_PRICE:
-		*ret_expected = "a price per GB, such as 0.09";
+		*ret_expected = "a price, such as 0.09";
 		return price_parse(value, field);
 	case VALUE_BOOL:
 		*ret_expected = "true or false";
@@ -388,6 +394,7 @@ static int store_section(struct parse *p, const char *name, int line, struct con
 	*ret = &c->stores[c->n_stores];
 	(*ret)->name = strdup(name);
 	(*ret)->roles = STORE_ROLE_DATA | STORE_ROLE_JOURNAL;
+	(*ret)->prices = prices_unknown;
 	(*ret)->line = line;
 	if (!(*ret)->name)
 		return fail(-ENOMEM);

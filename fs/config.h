@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 /* The configuration of one volume: an INI file, or nothing but the URLs of its stores. */
+#include "backends/price.h"
 #include "base/buf.h"
 #include "fs/keys.h"
 
@@ -11,7 +12,7 @@ struct config_store {
 	char *url;
 	char *credentials; /* a file, or NULL */
 	char *profile;     /* or NULL */
-	double read_price; /* per GB; 0: unknown */
+	struct prices prices; /* PRICE_UNKNOWN: the list's */
 	uint32_t roles;    /* STORE_ROLE_* of fs/ns/rows.h */
 	int line;          /* of its section, for messages */
 };

@@ -109,7 +109,8 @@ int config_add_store(struct config *c, const char *text, char *err, size_t err_s
 	}
 	*st = (struct config_store){ .name = strdup(name),
 				     .url = strdup(url),
-				     .roles = STORE_ROLE_DATA | STORE_ROLE_JOURNAL };
+				     .roles = STORE_ROLE_DATA | STORE_ROLE_JOURNAL,
+				     .prices = prices_unknown };
 	c->n_stores++;
 	return st->name && st->url ? 0 : fail(-ENOMEM);
 }
@@ -307,16 +308,18 @@ static int put_text(struct buf *b, const char *key, const char *value)
 }
 
 /* The shortest form that reads back as the same number. */
-static int put_price(struct buf *b, double price)
+static int put_price(struct buf *b, const char *key, double price)
 {
 	char text[32];
 
+	if (price < 0)
+		return 0;
 	for (int digits = 6; digits <= 17; digits++) {
 		snprintf(text, sizeof(text), "%.*g", digits, price);
 		if (strtod(text, NULL) == price)
 			break;
 	}
-	return put_text(b, "read_price", text);
+	return put_text(b, key, text);
 }
 
 static int write_store(struct buf *b, const struct config_store *st)
@@ -329,8 +332,14 @@ static int write_store(struct buf *b, const struct config_store *st)
 		r = put_text(b, "credentials", st->credentials);
 	if (!r)
 		r = put_text(b, "profile", st->profile);
-	if (!r && st->read_price > 0)
-		r = put_price(b, st->read_price);
+	if (!r)
+		r = put_price(b, "read_price", st->prices.read_gb);
+	if (!r)
+		r = put_price(b, "write_price", st->prices.write_gb);
+	if (!r)
+		r = put_price(b, "reads_price", st->prices.reads);
+	if (!r)
+		r = put_price(b, "writes_price", st->prices.writes);
 	if (!r && st->roles == STORE_ROLE_DATA)
 		r = put_text(b, "roles", "data");
 	if (!r && st->roles == STORE_ROLE_JOURNAL)

@@ -76,7 +76,8 @@ static enum MHD_Result answer(struct MHD_Connection *conn, unsigned status, cons
 	MHD_add_response_header(resp, "X-Content-Type-Options", "nosniff");
 	MHD_add_response_header(
 		resp, "Content-Security-Policy",
-		"default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'");
+		"default-src 'self'; img-src data:; style-src 'unsafe-inline'; "
+		"script-src 'unsafe-inline'; frame-ancestors 'none'");
 	r = MHD_queue_response(conn, status, resp);
 	MHD_destroy_response(resp);
 	return r;

@@ -240,42 +240,7 @@ unsigned act_drill(struct control *c, const struct request_line *r, struct buf *
 	return drill_begin(c, (unsigned)store, mode, ns, ret);
 }
 
-static const char page[] =
-	"<!doctype html><meta charset=utf-8><title>mangrove</title>"
-	"<meta name=viewport content=\"width=device-width\">"
-	"<style>body{font:15px system-ui,sans-serif;margin:2em auto;max-width:60em;padding:0 1em;"
-	"color:#222}"
-	"table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.35em .8em;"
-	"border-bottom:1px solid #ddd}"
-	"h1{font-size:1.4em}.bad{color:#b00020;font-weight:600}.good{color:#1b6e3c}pre{color:#666}"
-	"@media(prefers-color-scheme:dark){body{background:#161616;color:#ddd}th,"
-	"td{border-color:#333}}</style>"
-	"<h1 id=t>mangrove</h1><p id=s></p><table id=st></table><pre id=d></pre>"
-	"<script>\n"
-	"const el=i=>document.getElementById(i);\n"
-	"function cell(r,t,c){const d=r.insertCell();d.textContent=t;if(c)d.className=c;}\n"
-	"async function show(){try{const j=await(await fetch('status')).json();\n"
-	"el('t').textContent=j.volume.name+' on '+j.mount.dir;document.title=j.volume.name+' - "
-	"mangrove';\n"
-	"el('s').textContent=j.mount.stopped||(j.mount.degraded?'degraded: still serving, "
-	"repairing':'healthy');\n"
-	"el('s').className=j.mount.degraded?'bad':'good';\n"
-	"const t=el('st');t.replaceChildren();const h=t.insertRow();\n"
-	"for(const x of['store','state','p50 ms','missing copies','lag s',"
-	"'last error'])cell(h,x);\n"
-	"for(const s of j.stores){const r=t.insertRow();cell(r,s.name);cell(r,s.state,"
-	"s.state=='healthy'?'good':'bad');\n"
-	"cell(r,(s.latency_seconds.p50*1000).toFixed(1));cell(r,s.deficit_chunks);cell(r,"
-	"s.lag_seconds.toFixed(0));\n"
-	"cell(r,s.last_error||'');}\n"
-	"el('d').textContent=JSON.stringify({journal:j.journal,namespace:j.namespace,cache:j.cache,"
-	"pending:j.pending,"
-	"counters:j.counters},null,1);\n"
-	"}catch(e){el('s').textContent='the mount does not answer';el('s').className='bad';}}\n"
-	"show();setInterval(show,2000);\n"
-	"</script>\n";
-
 unsigned act_page(struct control *c, const struct request_line *r, struct buf *ret)
 {
-	return done_or(buf_add_str(ret, page), ret, "page");
+	return done_or(buf_add(ret, status_page, status_page_size), ret, "page");
 }

@@ -28,6 +28,9 @@ typedef unsigned act_fn(struct control *c, const struct request_line *r, struct 
 act_fn act_status, act_metrics, act_page, act_where, act_sync, act_drill, act_loglevel,
 	act_checkpoint;
 act_fn act_names, act_refresh; /* control_attach.c */
+/* page.html, as the build found it */
+extern const char status_page[];
+extern const size_t status_page_size;
 /* {"error": ...} */
 unsigned act_refuse(unsigned status, struct buf *ret, const char *fmt, ...) printf_like(3, 4);
 /* At the end: no drill goes on. */

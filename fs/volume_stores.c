@@ -313,7 +313,7 @@ static int add_replica(struct volume *v, struct candidate *one, const struct sup
 		       bool rename, char *err, size_t err_size)
 {
 	const struct config_store by_list = { .name = st->name, .url = st->url };
-	struct replica_options ro = { .read_price = one ? one->cfg->read_price : 0 };
+	struct replica_options ro = { .read_price = one ? MAX(0, one->cfg->prices.read_gb) : 0 };
 	struct store *store = NULL;
 	int r;
 

@@ -34,7 +34,7 @@ static void same(const struct config *a, const struct config *b)
 		same_text(s->url, t->url);
 		same_text(s->credentials, t->credentials);
 		same_text(s->profile, t->profile);
-		MUST(s->read_price == t->read_price && s->roles == t->roles);
+		MUST(!memcmp(&s->prices, &t->prices, sizeof(s->prices)) && s->roles == t->roles);
 	}
 }
 

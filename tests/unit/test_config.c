@@ -53,7 +53,7 @@ static void test_the_example(void **state)
 	assert_int_equal(c->n_stores, 2);
 	assert_string_equal(c->stores[0].name, "aws");
 	assert_string_equal(c->stores[0].url, "s3://ml-data/mangrove?region=eu-central-1");
-	assert_true(c->stores[0].read_price > 0.08 && c->stores[0].read_price < 0.1);
+	assert_true(c->stores[0].prices.read_gb > 0.08 && c->stores[0].prices.read_gb < 0.1);
 	assert_int_equal(c->stores[1].roles, STORE_ROLE_JOURNAL);
 	assert_string_equal(c->cache_size, "200G");
 	key = config_key_source(c);

@@ -46,6 +46,32 @@ static void test_text(void **state)
 	assert_true(strstr(text, "a_total") < strstr(text, "t_seconds"));
 }
 
+static void count_one(struct metric *m, const char *labels, void *arg)
+{
+	*(unsigned *)arg += !strncmp(labels, "op=", 3);
+}
+
+/* Together they are one histogram. */
+static void test_a_family(void **state)
+{
+	struct metric *a = metric_get("f_seconds", "F.", METRIC_SECONDS, "op=\"a\""),
+		      *b = metric_get("f_seconds", "F.", METRIC_SECONDS, "op=\"b\"");
+	struct metric_family f;
+	unsigned n = 0;
+
+	metric_family_get("none_seconds", &f);
+	assert_true(f.count == 0 && f.p50_s == 0 && f.p99_s == 0);
+	for (int i = 0; i < 60; i++)
+		metric_observe_ns(i < 30 ? a : b, 2 * NS_PER_MS);
+	for (int i = 0; i < 40; i++)
+		metric_observe_ns(b, 700 * NS_PER_MS);
+	metric_family_get("f_seconds", &f);
+	assert_int_equal(f.count, 100);
+	assert_true(f.p50_s > 0.001 && f.p50_s < 0.0025 && f.p99_s > 0.5 && f.p99_s <= 1);
+	metrics_each("f_seconds", count_one, &n);
+	assert_int_equal(n, 2);
+}
+
 static void test_quantiles(void **state)
 {
 	struct metric *h = metric_get("q_seconds", "Q.", METRIC_SECONDS, "");
@@ -92,6 +118,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_same_name_same_metric),
 		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_a_family),
 		cmocka_unit_test(test_quantiles),
 		cmocka_unit_test(test_threads),
 	};

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The calls of programs, as fs/fuse_timed.c measures them. */
+#include "fs/status_i.h"
+
+#include <stdio.h>
+
+#define FAMILY "mangrove_fuse_operation_seconds"
+
+/* One kind: its labels are operation="NAME". */
+static void add_kind(struct metric *m, const char *labels, void *arg)
+{
+	struct json *all = arg, *one;
+	char name[64];
+
+	if (sscanf(labels, "operation=\"%63[^\"]", name) != 1 || !metric_count(m))
+		return;
+	one = json_object_new();
+	json_set_str(one, "name", name);
+	json_set_uint(one, "count", metric_count(m));
+	json_set_real(one, "p50", metric_quantile(m, 0.5));
+	json_set_real(one, "p99", metric_quantile(m, 0.99));
+	json_append(all, one);
+}
+
+struct json *status_operations(void)
+{
+	struct json *j = json_object_new(), *kinds = json_array_new();
+	struct metric_family f;
+
+	metric_family_get(FAMILY, &f);
+	metrics_each(FAMILY, add_kind, kinds);
+	json_set_uint(j, "count", f.count);
+	json_set(j, "latency_seconds", status_seconds("p50", f.p50_s, "p99", f.p99_s));
+	json_set(j, "kinds", kinds);
+	return j;
+}
