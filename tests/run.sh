@@ -23,7 +23,7 @@ packages=(
 	libsodium-dev libexpat1-dev libjansson-dev uthash-dev libmicrohttpd-dev libmount-dev libzstd-dev libcmocka-dev
 	# to test
 	fuse3 python3 python3-cryptography python3-venv rclone ca-certificates openssl curl procps attr git rsync sqlite3 spin stress-ng
-	debhelper dpkg-dev lintian mandoc
+	debhelper dpkg-dev lintian mandoc chromium-headless-shell fonts-dejavu-core
 	clang libclang-rt-dev
 )
 

@@ -5,6 +5,7 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -13,7 +14,7 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from rig import Rig, main, wait_until, write_file  # noqa: E402
+from rig import Rig, main, read_file, wait_until, write_file  # noqa: E402
 
 FIELDS = {
     "version": str,
@@ -24,6 +25,7 @@ FIELDS = {
     "namespace": {"files": int, "directories": int, "bytes": int},
     "cache": {"dir": str, "bytes": int, "limit": int, "hits": int, "misses": int},
     "pending": {"dirty_bytes": int, "staged_chunks": int, "staged_bytes": int, "oldest_seconds": float},
+    "operations": {"count": int, "latency_seconds": {"p50": float, "p99": float}, "kinds": list},
     "counters": {"lost_operations": int, "corrupt_frames": int, "repaired_chunks": int},
 }
 STORE_FIELDS = {
@@ -31,6 +33,7 @@ STORE_FIELDS = {
     "throughput": float, "requests": int, "errors": int, "hedged": int, "bytes_read": int, "bytes_written": int,
     "in_flight_chunks": int, "deficit_chunks": int, "deficit_bytes": int, "bad_chunks": int, "lag_seconds": float,
     "last_error": (str, type(None)), "cost": float,
+    "spending": {"reads": int, "writes": int, "read_price": float, "write_price": float, "reads_price": float, "writes_price": float},
 }
 
 
@@ -64,6 +67,23 @@ def test_status_has_every_field():
         table = rig.run("status", m.dir).stdout
         assert "aws" in table and "healthy" in table
         assert rig.run("status", rig.name, "--json").returncode == 0
+
+
+def test_costs():
+    """What was asked, at the configured prices; without them, at those of the provider's list (a folder's: nothing)."""
+    with Rig() as rig:
+        text = read_file(rig.config).decode()
+        write_file(rig.config, re.sub(r"(?m)^(\[store aws\])$", r"\1\nread_price = 2\nwrite_price = 1000\nreads_price = 10\nwrites_price = 100", text).encode())
+        m = rig.mount("listen=127.0.0.1:0")
+        write_file(m.path("f"), os.urandom(5 << 20), sync=True)
+        aws, azure = m.store("aws"), m.store("azure")
+        used = aws["spending"]
+        assert aws["bytes_written"] > 5 << 20 and used["writes"] > 0 and used["reads"] > 0, aws
+        expected = aws["bytes_read"] / 1e9 * 2 + aws["bytes_written"] / 1e9 * 1000 + used["reads"] / 1000 * 10 + used["writes"] / 1000 * 100
+        assert abs(aws["cost"] - expected) < 1e-6, (aws, expected)
+        assert azure["cost"] == 0, azure
+        metrics = urllib.request.urlopen(f"http://{m.status()['mount']['listen']}/metrics").read().decode()
+        assert float(re.search(r'mangrove_store_cost_total{store="aws"} (\S+)', metrics).group(1)) >= aws["cost"]
 
 
 def test_mistakes_are_one_line():
