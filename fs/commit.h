@@ -19,6 +19,8 @@
  *      are invalidated.
  * (M6) Early answers are given by the owner of the tip within its hold only (names); by everyone
  *      for what cannot fail.
+ * (M7) A held operation, and with it everything after it, stays out of records until it is released:
+ *      so no mount sees it before its data is at the stores, nor what came after it before it.
  */
 #include "base/metrics.h"
 #include "cache/view.h"
@@ -40,6 +42,12 @@ enum commit_how {
 	COMMIT_EARLY,   /* may be answered before its slot, where the rules allow it */
 	/* answered when its slot is applied (names=committed; locks between machines) */
 	COMMIT_ORDERED,
+	COMMIT_HELD,    /* as COMMIT_EARLY, for what cannot fail; held until commit_release (M7) */
+	/*
+	 * What an earlier mount had answered: early, whoever owns the tip, with the time and the
+	 * `saw` that it has; held until commit_release.
+	 */
+	COMMIT_AGAIN,
 };
 enum commit_cond { COMMIT_LATER = 1 };
 
@@ -112,6 +120,32 @@ void commit_unlock(struct commit *c);
  */
 must_check int commit_submit(struct commit *c, const struct op *op, enum commit_how how,
 			     commit_done_fn *done, void *arg, struct result *ret, uint64_t *ret_no);
+/*
+ * A held operation may go: these of its chunks have copies by now. Unknown numbers are ignored. 0,
+ * -ENOMEM: it is held still.
+ */
+must_check int commit_release(struct commit *c, uint64_t no, const struct op_chunk *chunks,
+			      size_t n);
+
+/* What a copy of pending operations holds; see commit_copy. */
+struct commit_copied {
+	uint64_t first, last; /* numbers; last 0: nothing */
+	uint64_t done;        /* the last number that needs no copy: evaluated */
+};
+/*
+ * Pending operations that were not copied before, in order, each as `bytes` (codec), appended to
+ * *ret until it has about `max` bytes. 0, -ENOMEM.
+ */
+must_check int commit_copy(struct commit *c, size_t max, struct buf *ret,
+			   struct commit_copied *ret_copied);
+/* Nothing counts as copied any more. */
+void commit_copy_again(struct commit *c);
+/* The number of the last operation that was evaluated, or submitted. */
+uint64_t commit_last(struct commit *c);
+uint64_t commit_last_submitted(struct commit *c);
+/* Bytes of what is pending. */
+uint64_t commit_pending_bytes(struct commit *c);
+
 /*
  * Everything this mount submitted so far (on `ino`, with ROOT or 0: everything): done(0) when
  * committed; done(-EIO) once when something of that inode was lost since its last sync, or when the

@@ -97,6 +97,8 @@ static void settle_one(struct commit *c, struct batch *b, size_t i)
 
 	if (b->results[i].error == APPLY_IGNORED || !p || p->no != b->ops[i].number)
 		return;
+	if (c->uncopied == p)
+		c->uncopied = p->next;
 	DL_DELETE(c->pending, p);
 	c->tip.pending--;
 	c->tip.pending_bytes -= record_op_size(p->bytes.len);

@@ -5,6 +5,7 @@
  *
  *     commit.c         new, start, stop, the questions
  *     commit_submit.c  operations come in: numbered, applied early or queued
+ *     commit_held.c    those that wait for their data; copies for the staging log
  *     commit_plan.c    what the task does next (pure)
  *     commit_task.c    the task: compose, propose, learn
  *     commit_apply.c   a chosen record becomes the state; ours that follow are applied again
@@ -29,6 +30,7 @@ struct pending {
 	bool early;             /* answered: */
 	struct result said;
 	bool applied;           /* stands in the view */
+	bool held;              /* (M7) */
 	struct ready *waiter;   /* who waits for its slot; NULL: nobody (any more) */
 	uint64_t since_ns, deadline_ns;
 };
@@ -61,6 +63,8 @@ struct commit {
 	struct commit_tip tip;
 	struct pending *pending;    /* in the order of numbers */
 	size_t n_unapplied;         /* of them, not in the view */
+	struct pending *held;       /* the first of them that is held, or NULL */
+	struct pending *uncopied;   /* the first that commit_copy has not had, or NULL */
 	uint64_t next_no, last_no;  /* to be given; applied */
 	uint64_t cut_no;            /* somebody waits for the operations up to here */
 	struct ready *syncs;

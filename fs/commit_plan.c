@@ -35,10 +35,20 @@ static uint64_t next_look(const struct commit_tip *t, const struct commit_option
 	return t->polled_ns + gap - gap / 4 * t->jitter / 255;
 }
 
+static bool keeps_hold(const struct commit_tip *t)
+{
+	return t->writes && t->booted && t->owns && t->held > 0;
+}
+
+static uint64_t renewal(const struct commit_tip *t, const struct commit_options *o)
+{
+	return t->hold_end_ns - MIN(t->hold_end_ns, o->hold_ns / 4);
+}
+
 enum commit_act commit_plan(const struct commit_tip *t, const struct commit_options *o,
 			    uint64_t now, uint64_t *ret_until)
 {
-	const bool work = t->writes && t->booted && t->pending > 0;
+	const bool work = t->writes && t->booted && t->pending > t->held;
 	const bool may = work && !commit_tip_busy(t, now);     /* (P2) */
 	const bool contest = work && !may && now >= patience_end(t, o);
 	uint64_t look;
@@ -55,6 +65,8 @@ enum commit_act commit_plan(const struct commit_tip *t, const struct commit_opti
 	if (t->writes && t->booted && t->owns && (t->knocked || t->lent)) /* (P3) */
 		return COMMIT_PROPOSE;
 	if (t->writes && t->help_ns && now >= t->help_ns)
+		return COMMIT_PROPOSE;
+	if (keeps_hold(t) && now >= renewal(t, o)) /* (P5) */
 		return COMMIT_PROPOSE;
 	if (work && !may && !t->rung && due(t, o, now)) /* (P3) */
 		return COMMIT_RING;
@@ -74,5 +86,7 @@ enum commit_act commit_plan(const struct commit_tip *t, const struct commit_opti
 		*ret_until = MIN(*ret_until, t->learned_ns + t->quiet_ns);
 	if (t->writes && t->help_ns)
 		*ret_until = MIN(*ret_until, t->help_ns);
+	if (keeps_hold(t))
+		*ret_until = MIN(*ret_until, renewal(t, o));
 	return COMMIT_WAIT;
 }

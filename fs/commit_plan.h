@@ -11,6 +11,8 @@
  * (P3) Who waits for a busy owner rings (journal.h), looks often, and is given the tip for one
  *      record; who was given it gives it back with that record.
  * (P4) The owner does not poll within its hold: whoever takes the tip from it is met in the slot.
+ * (P5) An owner whose operations wait for their data keeps its hold with records of nothing, so that
+ *      names are answered early meanwhile.
  */
 #include "fs/commit.h"
 
@@ -29,6 +31,7 @@ struct commit_tip {
 	bool lent;            /* we own the tip because we rang, and a busy mount gave it to us */
 	bool rung;            /* our bell is for a slot to come */
 	size_t pending, pending_bytes;
+	size_t held;          /* of the pending ones: the first that is held, and all after it */
 	uint64_t oldest_ns;   /* of the pending ones */
 	uint64_t learned_ns;  /* when the last record was learned */
 	uint64_t quiet_ns;    /* its author's hold and the clocks' drift */

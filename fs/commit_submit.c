@@ -63,6 +63,7 @@ void commit_queue_changed_locked(struct commit *c)
 {
 	const struct pending *first = c->pending;
 
+	c->tip.held = c->held ? c->next_no - c->held->no : 0;
 	c->tip.oldest_ns = first ? first->since_ns : 0;
 	c->tip.waiting = first && c->cut_no >= first->no;
 	if (first)
@@ -115,10 +116,10 @@ static struct apply_context early_context(const struct commit *c)
 }
 
 /* Applies to the view. 0 with the result; -EIO: this machine failed (the caller halts). */
-static int apply_early(struct commit *c, struct op *op, struct result *ret)
+static int apply_early(struct commit *c, struct op *op, bool again, struct result *ret)
 {
 	const struct apply_context ctx = early_context(c);
-	int r = note_seen(c->view, op);
+	int r = again ? 0 : note_seen(c->view, op);
 
 	if (r == 0)
 		r = apply(c->view, &ctx, op, ret);
@@ -162,6 +163,10 @@ static void enqueue(struct commit *c, struct pending *p)
 	c->tip.pending_bytes += record_op_size(p->bytes.len);
 	if (!p->applied && p->kind >= OP_CREATE)
 		c->n_unapplied++;
+	if (!c->uncopied)
+		c->uncopied = p;
+	if (p->held && !c->held)
+		c->held = p;
 	if (p->waiter) {
 		c->cut_no = p->no;
 		commit_deadline_locked(c);
@@ -174,16 +179,19 @@ static int submit_locked(struct commit *c, struct op *op, enum commit_how how, c
 			 void *arg, struct result *ret, uint64_t *ret_no)
 {
 	const bool tip = c->n_unapplied == 0 && commit_tip_early(&c->tip, clock_now());
-	const bool early = how == COMMIT_EARLY && op->kind >= OP_CREATE && (tip || cannot_fail(op));
+	const bool again = how == COMMIT_AGAIN;
+	const bool early = how != COMMIT_ORDERED && op->kind >= OP_CREATE &&
+			   (tip || again || cannot_fail(op));
 	const bool applied = op->kind >= OP_CREATE && (tip || early);
 	_cleanup_(pending_freep) struct pending *p = NULL;
 	struct result res = { 0 };
 	int r;
 
 	op->number = c->next_no;
-	op->time_ns = time_locked(c);
+	if (!again)
+		op->time_ns = time_locked(c);
 	if (applied) {
-		r = apply_early(c, op, &res);
+		r = apply_early(c, op, again, &res);
 		if (r)
 			return r;
 	}
@@ -198,6 +206,7 @@ static int submit_locked(struct commit *c, struct op *op, enum commit_how how, c
 	if (r) /* the view without it */
 		return commit_reapply_locked(c) ? fail(-EIO) : r;
 	p->early = early;
+	p->held = again || how == COMMIT_HELD;
 	p->applied = applied;
 	p->said = res;
 	*ret_no = p->no;

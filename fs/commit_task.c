@@ -28,6 +28,8 @@ static int fill_ops(struct commit *c, struct record *r)
 		return fail(-ENOMEM);
 	memcpy(r->authors[0], c->me, INCARNATION_BYTES);
 	DL_FOREACH(c->pending, p) {
+		if (p == c->held) /* (M7) */
+			break;
 		if (plant(PLANT_HIGH_WATER_SET) && p == c->pending && p->next &&
 		    p->kind >= OP_CREATE)
 			continue; /* sent later */

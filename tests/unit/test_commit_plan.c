@@ -77,6 +77,23 @@ static void test_owner_cuts_at_once_when_somebody_waits(void **state)
 	expect(&t, COMMIT_PROPOSE, 0);
 }
 
+static void test_owner_with_held_operations_keeps_its_hold(void **state)
+{
+	struct commit_tip t = owner();
+
+	pend(&t, 0, true);
+	t.held = 1;
+	expect(&t, COMMIT_WAIT, t.hold_end_ns - options.hold_ns / 4);
+	t.hold_end_ns = NOW + options.hold_ns / 4;
+	expect(&t, COMMIT_PROPOSE, 0);
+	t.owns = false;
+	t.hold_end_ns = 0;
+	expect(&t, COMMIT_WAIT, t.polled_ns + options.freshness_ns);
+	t.pending = 2; /* one before it may go */
+	t.owns = true;
+	expect(&t, COMMIT_PROPOSE, 0);
+}
+
 static void test_follower_looks_as_often_as_freshness_says(void **state)
 {
 	struct commit_tip t = follower();
@@ -217,6 +234,7 @@ int main(void)
 		cmocka_unit_test(test_owner_within_its_hold_does_not_look),
 		cmocka_unit_test(test_owner_batches_for_the_delay),
 		cmocka_unit_test(test_owner_cuts_at_once_when_somebody_waits),
+		cmocka_unit_test(test_owner_with_held_operations_keeps_its_hold),
 		cmocka_unit_test(test_follower_looks_as_often_as_freshness_says),
 		cmocka_unit_test(test_follower_waits_for_the_owners_hold),
 		cmocka_unit_test(test_a_free_tip_is_taken_at_once),
