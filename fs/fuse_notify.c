@@ -68,6 +68,7 @@ static void say_op(struct notify *n, const struct op *op, const struct result *r
 	case OP_CREATE:
 	case OP_MKDIR:
 	case OP_SYMLINK:
+	case OP_ADOPT:
 		say_name(n, op->parent, op->name);
 		break;
 	case OP_LINK:
@@ -117,7 +118,8 @@ static void on_lost(const struct op *op, const struct result *said, const struct
 	struct mountfs *fs = arg;
 
 	say_op(fs->notify, op, said);
-	if (op->kind == OP_CREATE || op->kind == OP_MKDIR || op->kind == OP_SYMLINK)
+	if (op->kind == OP_CREATE || op->kind == OP_MKDIR || op->kind == OP_SYMLINK ||
+	    op->kind == OP_ADOPT)
 		say(fs->notify, SAY_CONTENT, op->ino, SPAN_NULL);
 }
 

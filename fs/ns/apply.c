@@ -25,6 +25,8 @@ static apply_fn *apply_of(enum op_kind kind)
 		return apply_attach;
 	case OP_DETACH:
 		return apply_detach;
+	case OP_SOURCE:
+		return apply_source;
 	case OP_CREATE:
 		return apply_create;
 	case OP_MKDIR:
@@ -53,6 +55,8 @@ static apply_fn *apply_of(enum op_kind kind)
 		return apply_punch;
 	case OP_CLONE:
 		return apply_clone;
+	case OP_ADOPT:
+		return apply_adopt;
 	case OP_STORED:
 		return apply_stored;
 	case OP_DEFICIT:
@@ -61,6 +65,8 @@ static apply_fn *apply_of(enum op_kind kind)
 		return apply_reap;
 	case OP_HOLD:
 		return apply_hold;
+	case OP_REPACK:
+		return apply_repack;
 	}
 	return NULL;
 }

@@ -2,10 +2,9 @@
 #include "fs/ns/apply_i.h"
 
 #include "fs/ns/chunk.h"
-#include "fs/ns/extent.h"
 #include "fs/ns/row_io.h"
 
-static struct extents extents_of(const struct apply *a, const struct node *n)
+struct extents file_extents(const struct apply *a, const struct node *n)
 {
 	return (struct extents){
 		.view = a->view,
@@ -16,8 +15,7 @@ static struct extents extents_of(const struct apply *a, const struct node *n)
 	};
 }
 
-/* Takes over what the extents have become. */
-static int extents_done(struct apply *a, const struct extents *x, struct node *n)
+int file_extents_done(struct apply *a, const struct extents *x, struct node *n)
 {
 	const int r = apply_totals_load(a);
 
@@ -65,7 +63,7 @@ static int referred_length(struct apply *a, const struct extent_row *row, size_t
 	return 0;
 }
 
-static int write_check(struct apply *a, uint64_t base)
+int file_write_check(struct apply *a, uint64_t base)
 {
 	const struct op *op = a->op;
 	size_t hint = 0;
@@ -96,11 +94,7 @@ static int write_check(struct apply *a, uint64_t base)
 	return 0;
 }
 
-/*
- * New chunks, and the live bytes of all that the extents refer to: before anything is released, so
- * that no chunk that is in use before and after dies in between.
- */
-static int write_hold(struct apply *a)
+int file_chunks_define(struct apply *a)
 {
 	const struct op *op = a->op;
 
@@ -110,16 +104,25 @@ static int write_hold(struct apply *a)
 		if (r)
 			return r;
 	}
-	for (size_t i = 0; i < op->n_extents; i++) {
-		const struct extent_row *row = &op->extents[i].row;
-		const int r = row->kind == EXTENT_CHUNK
-				      ? chunk_hold(a->view, row->chunk, row->length)
-				      : 0;
-
-		if (r)
-			return r;
-	}
 	return 0;
+}
+
+/*
+ * New chunks, and the live bytes of all that the extents refer to: before anything is released, so
+ * that no chunk that is in use before and after dies in between.
+ */
+static int write_hold(struct apply *a)
+{
+	const struct op *op = a->op;
+	int r = file_chunks_define(a);
+
+	for (size_t i = 0; r == 0 && i < op->n_extents; i++) {
+		const struct extent_row *row = &op->extents[i].row;
+
+		if (row->kind == EXTENT_CHUNK)
+			r = chunk_hold(a->view, row->chunk, row->length);
+	}
+	return r;
 }
 
 static int write_extents(struct apply *a, struct extents *x, uint64_t base)
@@ -141,7 +144,7 @@ static int write_extents(struct apply *a, struct extents *x, uint64_t base)
 	return 0;
 }
 
-static int write_settle(struct apply *a)
+int file_chunks_settle(struct apply *a)
 {
 	const struct op *op = a->op;
 
@@ -165,9 +168,9 @@ int apply_write(struct apply *a)
 	r = node_get_file(a, op->ino, &n);
 	if (r)
 		return r;
-	x = extents_of(a, n);
+	x = file_extents(a, n);
 	base = (op->flags & (OP_WRITE_APPEND | OP_WRITE_REPLACE)) == OP_WRITE_APPEND ? x.size : 0;
-	r = write_check(a, base);
+	r = file_write_check(a, base);
 	if (r)
 		return r;
 	r = write_hold(a);
@@ -189,12 +192,12 @@ int apply_write(struct apply *a)
 			return r;
 		n->row.size = op->size;
 	}
-	r = write_settle(a);
+	r = file_chunks_settle(a);
 	if (r)
 		return r;
 	node_written(a, n);
 	a->value = op->flags & OP_WRITE_APPEND ? base : 0;
-	return extents_done(a, &x, n);
+	return file_extents_done(a, &x, n);
 }
 
 int apply_truncate(struct apply *a)
@@ -209,13 +212,13 @@ int apply_truncate(struct apply *a)
 		return r;
 	if (size > FILE_SIZE_MAX)
 		return EFBIG;
-	x = extents_of(a, n);
+	x = file_extents(a, n);
 	r = extents_cut(&x, size, EXTENTS_ALL);
 	if (r)
 		return r;
 	n->row.size = size;
 	node_written(a, n);
-	return extents_done(a, &x, n);
+	return file_extents_done(a, &x, n);
 }
 
 int apply_punch(struct apply *a)
@@ -232,14 +235,14 @@ int apply_punch(struct apply *a)
 		return EINVAL;
 	if (op->len > FILE_SIZE_MAX || op->off > FILE_SIZE_MAX - op->len)
 		return EFBIG;
-	x = extents_of(a, n);
+	x = file_extents(a, n);
 	r = extents_cut(&x, op->off, op->off + op->len);
 	if (r)
 		return r;
 	if (op->flags & OP_PUNCH_GROW)
 		n->row.size = MAX(n->row.size, op->off + op->len);
 	node_written(a, n);
-	return extents_done(a, &x, n);
+	return file_extents_done(a, &x, n);
 }
 
 int apply_clone(struct apply *a)
@@ -263,7 +266,7 @@ int apply_clone(struct apply *a)
 		return EFBIG;
 	if (from == to && op->off < op->to_off + len && op->to_off < op->off + len)
 		return EINVAL;
-	x = extents_of(a, to);
+	x = file_extents(a, to);
 	r = extents_cut(&x, op->to_off, op->to_off + len);
 	if (r)
 		return r;
@@ -273,7 +276,7 @@ int apply_clone(struct apply *a)
 	to->row.size = MAX(to->row.size, op->to_off + len);
 	node_written(a, to);
 	a->value = len;
-	return extents_done(a, &x, to);
+	return file_extents_done(a, &x, to);
 }
 
 int apply_stored(struct apply *a)
@@ -326,7 +329,7 @@ int apply_reap(struct apply *a)
 		return r;
 	if (saw != 0 && saw != SAW_ANYTHING && saw != row.slot)
 		return EBUSY; /* somebody said HOLD since */
-	x = extents_of(a, n);
+	x = file_extents(a, n);
 	r = extents_cut(&x, 0, EXTENTS_ALL);
 	if (r)
 		return r;
@@ -339,7 +342,7 @@ int apply_reap(struct apply *a)
 		return r;
 	n->gone = true;
 	a->value = n->ino;
-	return extents_done(a, &x, n);
+	return file_extents_done(a, &x, n);
 }
 
 int apply_hold(struct apply *a)

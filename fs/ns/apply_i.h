@@ -14,6 +14,7 @@
  */
 #include "fs/ns/apply.h"
 #include "fs/ns/dentry.h"
+#include "fs/ns/extent.h"
 
 struct node {
 	uint64_t ino;
@@ -82,6 +83,25 @@ must_check int apply_is_attached(struct apply *a, uint64_t dir, struct span name
 /* 0; ENAMETOOLONG; EINVAL (empty, "." or "..", a slash or NUL in it). */
 must_check int name_check(struct span name);
 
+/* apply_name.c */
+/*
+ * The new inode op.ino under op.name, with the fields that all types share; its row is still the
+ * caller's to complete. Nothing is written but when it answers 0. EEXIST, with the inode in
+ * a->value; ENOENT, ENOTDIR, ENAMETOOLONG, EINVAL, ENOSPC, EMLINK.
+ */
+must_check int apply_make(struct apply *a, uint32_t mode, struct node **ret);
+
+/* apply_file.c */
+struct extents file_extents(const struct apply *a, const struct node *n);
+/* Takes over what the extents have become. */
+must_check int file_extents_done(struct apply *a, const struct extents *x, struct node *n);
+/* May the operation's chunks and extents be written, from `base` on? EFBIG; EINVAL. */
+must_check int file_write_check(struct apply *a, uint64_t base);
+/* The operation's chunks get their rows, before anything is held or released. */
+must_check int file_chunks_define(struct apply *a);
+/* Those that are not in use after all are dead. */
+must_check int file_chunks_settle(struct apply *a);
+
 /* One per kind. */
 int apply_create(struct apply *a);
 int apply_mkdir(struct apply *a);
@@ -109,3 +129,6 @@ int apply_more_inodes(struct apply *a);
 int apply_checkpoint(struct apply *a);
 int apply_attach(struct apply *a);
 int apply_detach(struct apply *a);
+int apply_source(struct apply *a);
+int apply_adopt(struct apply *a);
+int apply_repack(struct apply *a);

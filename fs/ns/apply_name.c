@@ -65,10 +65,7 @@ static void inherit(const struct apply *a, const struct node *dir, uint32_t mode
 	ret->project = dir->row.project;
 }
 
-/*
- * The new inode, with the fields that all types share; its row is still the caller's to complete.
- */
-static int make(struct apply *a, uint32_t mode, struct node **ret)
+int apply_make(struct apply *a, uint32_t mode, struct node **ret)
 {
 	_cleanup_dentry_slot_ struct dentry_slot slot = DENTRY_SLOT_INIT;
 	const struct op *op = a->op;
@@ -116,7 +113,7 @@ int apply_create(struct apply *a)
 	if (!S_ISREG(mode) && !S_ISFIFO(mode) && !S_ISSOCK(mode) && !S_ISCHR(mode) &&
 	    !S_ISBLK(mode))
 		return EINVAL;
-	r = make(a, mode, &n);
+	r = apply_make(a, mode, &n);
 	if (r)
 		return r;
 	if (S_ISCHR(mode) || S_ISBLK(mode))
@@ -129,7 +126,7 @@ int apply_mkdir(struct apply *a)
 	struct node *n;
 	int r;
 
-	r = make(a, S_IFDIR | (a->op->mode & 07777), &n);
+	r = apply_make(a, S_IFDIR | (a->op->mode & 07777), &n);
 	if (r)
 		return r;
 	n->row.parent = a->op->parent;
@@ -148,7 +145,7 @@ int apply_symlink(struct apply *a)
 		return ENAMETOOLONG;
 	if (memchr(target.data, 0, target.len))
 		return EINVAL;
-	r = make(a, S_IFLNK | 0777, &n);
+	r = apply_make(a, S_IFLNK | 0777, &n);
 	if (r)
 		return r;
 	n->row.target = target;

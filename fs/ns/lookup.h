@@ -67,6 +67,8 @@ must_check int ns_chunks(struct view *v, const uint8_t *from, ns_chunk_fn *fn, v
 typedef int ns_deficit_fn(const uint8_t id[CHUNK_ID_SIZE], unsigned store, void *arg);
 must_check int ns_deficits(struct view *v, const uint8_t *after_id, unsigned after_store,
 			   ns_deficit_fn *fn, void *arg);
+/* The URL of a source of foreign extents (foreign.h); appends. */
+must_check int ns_source(struct view *v, uint32_t number, struct buf *ret_url);
 /* Inodes without a name, after `after`. */
 typedef int ns_orphan_fn(uint64_t ino, const struct orphan_row *row, void *arg);
 must_check int ns_orphans(struct view *v, uint64_t after, ns_orphan_fn *fn, void *arg);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Questions about the volume, its mounts, stores, chunks and orphans. */
+#include "fs/ns/foreign.h"
 #include "fs/ns/lookup.h"
 #include "fs/ns/row_io.h"
 
@@ -182,4 +183,19 @@ int ns_attached(struct view *v, ns_attach_fn *fn, void *arg)
 	struct walk w = { .fn.attach = fn, .arg = arg };
 
 	return view_walk(v, COL_ATTACH, SPAN_NULL, SPAN_NULL, attach_one, &w);
+}
+
+int ns_source(struct view *v, uint32_t number, struct buf *ret_url)
+{
+	_cleanup_buf_ struct buf bytes = BUF_INIT(ROW_MAX);
+	struct source_row row;
+	uint8_t key[4];
+	int r;
+
+	key_source(number, key);
+	r = view_get(v, COL_SOURCE, span_of(key, sizeof(key)), &bytes);
+	if (r)
+		return answer(r);
+	r = source_row_decode(buf_span(&bytes), &row);
+	return r ? r : buf_add_span(ret_url, row.url);
 }

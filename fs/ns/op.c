@@ -29,6 +29,7 @@ enum field {
 	F_EXTENTS = 1u << 18,
 	F_CHUNKS = 1u << 19,
 	F_COPIES = 1u << 20, /* chunks: id and stores */
+	F_OFFSET = 1u << 21, /* off alone */
 };
 #define F_NEW (F_OWNER | F_INO | F_PARENT)
 
@@ -47,6 +48,7 @@ static const struct kind kinds[] = {
 	{ OP_CHECKPOINT, "checkpoint", F_VALUE },
 	{ OP_ATTACH, "attach", F_NAME | F_VALUE },
 	{ OP_DETACH, "detach", F_NAME },
+	{ OP_SOURCE, "source", F_VALUE },
 	{ OP_CREATE, "create", F_NEW | F_MODE | F_RDEV },
 	{ OP_MKDIR, "mkdir", F_NEW | F_MODE },
 	{ OP_SYMLINK, "symlink", F_NEW | F_VALUE },
@@ -66,10 +68,12 @@ static const struct kind kinds[] = {
 	{ OP_PUNCH, "punch", F_INO | F_FLAGS | F_MTIME | F_RANGE,
 	  OP_PUNCH_GROW | OP_WRITE_KILLPRIV },
 	{ OP_CLONE, "clone", F_INO | F_MTIME | F_RANGE | F_TO_RANGE },
+	{ OP_ADOPT, "adopt", F_NEW | F_MODE | F_MTIME | F_SIZE | F_VALUE },
 	{ OP_STORED, "stored", F_COPIES },
 	{ OP_DEFICIT, "deficit", F_COPIES },
 	{ OP_REAP, "reap", F_INO | F_SAW_SLOT },
 	{ OP_HOLD, "hold", F_INO },
+	{ OP_REPACK, "repack", F_INO | F_OFFSET | F_VALUE | F_EXTENTS | F_CHUNKS },
 };
 
 static const struct kind *kind_of(uint64_t kind)
@@ -230,10 +234,10 @@ static void write_contents(struct writer *w, const struct op *op, uint32_t field
 		write_varint(w, op->mtime_ns);
 	if ((fields & F_SIZE) || ((fields & F_SIZE_IF) && (op->flags & OP_WRITE_SIZE)))
 		write_varint(w, op->size);
-	if (fields & F_RANGE) {
+	if (fields & (F_RANGE | F_OFFSET))
 		write_varint(w, op->off);
+	if (fields & F_RANGE)
 		write_varint(w, op->len);
-	}
 	if (fields & F_TO_RANGE) {
 		write_varint(w, op->to);
 		write_varint(w, op->to_off);
@@ -384,10 +388,10 @@ static void read_contents(struct reader *rd, uint32_t fields, struct op *op, int
 		op->mtime_ns = read_varint(rd);
 	if ((fields & F_SIZE) || ((fields & F_SIZE_IF) && (op->flags & OP_WRITE_SIZE)))
 		op->size = read_varint(rd);
-	if (fields & F_RANGE) {
+	if (fields & (F_RANGE | F_OFFSET))
 		op->off = read_varint(rd);
+	if (fields & F_RANGE)
 		op->len = read_varint(rd);
-	}
 	if (fields & F_TO_RANGE) {
 		op->to = read_varint(rd);
 		op->to_off = read_varint(rd);

@@ -29,6 +29,8 @@ enum op_kind {
 	/* name, value = struct attach_row: a bucket as a directory of the root; -EEXIST */
 	OP_ATTACH = 7,
 	OP_DETACH = 9, /* name; -ENOENT */
+	/* value = a URL for foreign extents; result value = its number, as it was or new */
+	OP_SOURCE = 8,
 
 	/* Names. */
 	OP_CREATE = 10,  /* parent, name, ino, mode, rdev: regular file, fifo, socket, device */
@@ -51,6 +53,11 @@ enum op_kind {
 	OP_PUNCH = 32,
 	OP_CLONE = 33, /* ino (from), off, len -> to (ino), to_off, mtime: shared extents;
 			* result value = bytes cloned, less where the source ends */
+	/*
+	 * parent, name, ino, mode (permissions), mtime, size, value = reference: a regular file
+	 * whose contents are a whole foreign object
+	 */
+	OP_ADOPT = 34,
 
 	/* Copies, and inodes without a name. */
 	OP_STORED = 40,  /* chunks: id and the stores that now have it */
@@ -58,6 +65,12 @@ enum op_kind {
 	OP_REAP = 42, /* ino: an orphan that nobody holds; frees its extents. saw = the slot of its
 		       * orphan row; 0: whatever */
 	OP_HOLD = 43, /* ino: an orphan that somebody holds: its grace begins anew */
+	/*
+	 * ino, off, value = an extent's row that began there, extents, chunks: the same bytes at
+	 * another place. What is still where that row says is replaced, the rest left alone, and
+	 * no time changes. Result value = bytes replaced
+	 */
+	OP_REPACK = 44,
 };
 
 #define SAW_ANYTHING UINT64_MAX

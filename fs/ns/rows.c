@@ -9,7 +9,8 @@ const char *const column_names[] = {
 	[COL_MOUNT] = "mount",	   [COL_XATTR] = "xattr",   [COL_STORE] = "store",
 	[COL_KEYSLOT] = "keyslot", [COL_ATTACH] = "attach", [COL_POLICY] = "policy",
 	[COL_PROJECT] = "project", [COL_VOLUME] = "volume", [COL_DEFICIT] = "deficit",
-	[COL_RESULT] = "result",   [COL_BLOCK] = "block",   [COL_COUNT] = NULL,
+	[COL_RESULT] = "result",   [COL_BLOCK] = "block",   [COL_SOURCE] = "source",
+	[COL_COUNT] = NULL,
 };
 
 /* Limits of the spans in rows; a longer one is no row. */

@@ -27,6 +27,7 @@ enum column {
 	COL_DEFICIT,
 	COL_RESULT,     /* incarnation, u8 operation mod MOUNT_RESULTS -> struct result_row */
 	COL_BLOCK,      /* be32 block of inode numbers -> the incarnation that it was given to */
+	COL_SOURCE,     /* be32 number -> struct source_row (foreign.h) */
 	COL_COUNT,
 };
 extern const char *const column_names[]; /* NULL-terminated, for kv_open */

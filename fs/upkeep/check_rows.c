@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "fs/ns/chunk.h"
 #include "fs/ns/dentry.h"
+#include "fs/ns/foreign.h"
 #include "fs/upkeep/check_i.h"
 
 #define KEY_TEXT 48 /* bytes of a key that a person is shown */
@@ -157,6 +158,13 @@ static bool block_ok(struct check *c, struct span key, struct span value)
 	return key.len == 4 && value.len == INCARNATION_SIZE;
 }
 
+static bool source_ok(struct check *c, struct span key, struct span value)
+{
+	struct source_row row;
+
+	return key.len == 4 && !source_row_decode(value, &row);
+}
+
 static bool opaque_ok(struct check *c, struct span key, struct span value)
 {
 	return true;
@@ -168,7 +176,7 @@ static bool (*const forms[COL_COUNT])(struct check *c, struct span key, struct s
 	[COL_XATTR] = xattr_ok,	    [COL_STORE] = store_ok,   [COL_KEYSLOT] = opaque_ok,
 	[COL_ATTACH] = opaque_ok,   [COL_POLICY] = opaque_ok, [COL_PROJECT] = opaque_ok,
 	[COL_VOLUME] = volume_ok,   [COL_DEFICIT] = deficit_ok, [COL_RESULT] = result_ok,
-	[COL_BLOCK] = block_ok,
+	[COL_BLOCK] = block_ok,	    [COL_SOURCE] = source_ok,
 };
 
 static int row_one(struct check *c, struct span key, struct span value, void *arg)

@@ -13,6 +13,7 @@
 #include "fs/checkpoint_manifest.h"
 #include "fs/journal/link.h"
 #include "fs/ns/dentry.h"
+#include "fs/ns/foreign.h"
 #include "fs/super.h"
 #include "tests/lib/ns_samples.h"
 
@@ -50,7 +51,8 @@ static void add_part(struct buf *b, struct span s)
 static struct op fitted(struct op op)
 {
 	op.saw = op.saw_to = SAW_ANYTHING;
-	if (op.kind == OP_CREATE || op.kind == OP_MKDIR || op.kind == OP_SYMLINK)
+	if (op.kind == OP_CREATE || op.kind == OP_MKDIR || op.kind == OP_SYMLINK ||
+	    op.kind == OP_ADOPT)
 		op.ino = 0x1000009;
 	else if (op.ino)
 		op.ino = 0x1000001;
@@ -159,6 +161,7 @@ static void save_rows(void)
 	SAVE_ROW("totals", COL_VOLUME, totals_row, .files = 1, .directories = 2, .bytes = 3);
 	SAVE_ROW("checkpoint", COL_VOLUME, checkpoint_row, .slot = 300, .mount = 1,
 		 .manifest = "the hash of a manifest");
+	SAVE_ROW("source", COL_SOURCE, source_row, .url = SPAN_LITERAL("s3://raw"));
 	SAVE_ROW("result", COL_RESULT, result_row, .error = -ENOENT, .value = 0);
 	MUST(bucket_edit(SPAN_NULL, 0, &a, &bucket) == 0);
 	MUST(bucket_edit(buf_span(&bucket), 2, &b, &two) == 0);

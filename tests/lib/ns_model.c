@@ -552,6 +552,26 @@ static int detach(struct model *m, const struct op *op)
 	return 0;
 }
 
+static int adopt(struct model *m, const struct apply_context *ctx, const struct op *op,
+		 uint64_t *ret_value)
+{
+	const int r = make(m, ctx, op, S_IFREG | op->mode, ret_value);
+
+	if (r == 0)
+		model_adopted(m, model_node(m, op->ino), op);
+	return r;
+}
+
+static uint64_t source(struct model *m, struct span url)
+{
+	for (unsigned i = 0; i < m->n_sources; i++)
+		if (span_equal(span_str(m->sources[i]), url))
+			return i + 1;
+	assert_true(m->n_sources < MODEL_REFERENCES && url.len < sizeof(m->sources[0]));
+	memcpy(m->sources[m->n_sources], url.data, url.len);
+	return ++m->n_sources;
+}
+
 static int run(struct model *m, const struct apply_context *ctx, const struct op *op,
 	       uint64_t *ret_value)
 {
@@ -594,6 +614,13 @@ static int run(struct model *m, const struct apply_context *ctx, const struct op
 		return attach(m, op);
 	case OP_DETACH:
 		return detach(m, op);
+	case OP_ADOPT:
+		return adopt(m, ctx, op, ret_value);
+	case OP_REPACK:
+		return model_repack(m, ctx, op, ret_value);
+	case OP_SOURCE:
+		*ret_value = source(m, op->value);
+		return 0;
 	case OP_FENCE:
 		return fence(m, ctx, op, ret_value);
 	case OP_MORE_INODES:

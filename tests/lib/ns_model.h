@@ -12,12 +12,15 @@
 #define MODEL_XATTRS 4
 #define MODEL_NAME   300
 
-/* A byte of a file. chunk: index + 1 of the chunk it is in; 0: inline. */
+/*
+ * A byte of a file. chunk, foreign: index + 1 of the chunk or of the foreign object that it is in;
+ * both 0: inline.
+ */
 struct model_cell {
 	uint8_t byte;
 	bool allocated;
-	uint16_t chunk;
-	uint32_t at; /* offset in the chunk */
+	uint16_t chunk, foreign;
+	uint32_t at; /* offset in the chunk or object */
 };
 
 struct model_xattr {
@@ -54,6 +57,11 @@ struct model_attached {
 	uint64_t ttl_ns;
 };
 
+#define MODEL_REFERENCES 16
+struct model_reference {
+	char text[32];
+};
+
 struct model_mount {
 	uint8_t incarnation[INCARNATION_SIZE];
 	enum mount_status status;
@@ -74,6 +82,10 @@ struct model {
 	unsigned n_mounts;
 	uint32_t next_block;
 	unsigned block_owner[256]; /* mount + 1 */
+	struct model_reference references[MODEL_REFERENCES];
+	unsigned n_references;
+	char sources[MODEL_REFERENCES][16]; /* URLs; number i + 1 */
+	unsigned n_sources;
 };
 
 /* After the FORMAT of ns_rig.c. */
@@ -101,6 +113,9 @@ uint8_t model_pattern(const uint8_t *id, uint64_t offset);
 /* Contents: 0 or a POSIX errno. */
 int model_write(struct model *m, const struct apply_context *ctx, const struct op *op,
 		uint64_t *ret_value);
+void model_adopted(struct model *m, struct model_node *n, const struct op *op);
+int model_repack(struct model *m, const struct apply_context *ctx, const struct op *op,
+		 uint64_t *ret_value);
 int model_truncate(struct model *m, const struct op *op);
 int model_punch(struct model *m, const struct op *op);
 int model_clone(struct model *m, const struct op *op, uint64_t *ret_value);

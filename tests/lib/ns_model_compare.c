@@ -29,6 +29,14 @@ struct contents {
 	bool any;
 };
 
+static void compare_foreign(const struct model *m, const struct model_cell *cell,
+			    const struct extent_row *row, uint64_t i)
+{
+	assert_int_not_equal(cell->foreign, 0);
+	assert_true(span_equal(row->bytes, span_str(m->references[cell->foreign - 1].text)));
+	assert_int_equal(cell->at, row->foreign_offset + i);
+}
+
 /*
  * Extents are in order, disjoint, within the size, joined where they can be, and say what the cells
  * say.
@@ -48,7 +56,12 @@ static int compare_extent(uint64_t offset, const struct extent_row *row, void *a
 		assert_true(cell->allocated);
 		if (row->kind == EXTENT_INLINE) {
 			assert_int_equal(cell->chunk, 0);
+			assert_int_equal(cell->foreign, 0);
 			assert_int_equal(cell->byte, row->bytes.data[i]);
+			continue;
+		}
+		if (row->kind == EXTENT_FOREIGN) {
+			compare_foreign(c->m, cell, row, i);
 			continue;
 		}
 		assert_int_not_equal(cell->chunk, 0);
@@ -58,7 +71,10 @@ static int compare_extent(uint64_t offset, const struct extent_row *row, void *a
 	}
 	c->end = offset + row->length;
 	c->last = *row;
-	c->last.bytes = SPAN_NULL;
+	if (row->kind == EXTENT_FOREIGN) /* the row's bytes are gone after this call */
+		c->last.bytes = span_str(c->m->references[c->n->cells[offset].foreign - 1].text);
+	else
+		c->last.bytes = SPAN_NULL;
 	c->any = true;
 	return 0;
 }
@@ -279,6 +295,17 @@ static void compare_totals(const struct model *m, struct view *v)
 	assert_int_equal(got.bytes, expected.bytes);
 }
 
+static void compare_sources(const struct model *m, struct view *v)
+{
+	for (unsigned i = 0; i < m->n_sources; i++) {
+		_cleanup_buf_ struct buf url = BUF_INIT(ROW_MAX);
+
+		assert_int_equal(ns_source(v, i + 1, &url), 0);
+		assert_string_equal(buf_str(&url), m->sources[i]);
+	}
+	assert_int_equal(rows(v, COL_SOURCE), m->n_sources);
+}
+
 void model_compare(struct model *m, struct view *v)
 {
 	compare_nodes(m, v);
@@ -288,4 +315,5 @@ void model_compare(struct model *m, struct view *v)
 	compare_mounts(m, v);
 	compare_attached(m, v);
 	compare_totals(m, v);
+	compare_sources(m, v);
 }

@@ -144,6 +144,38 @@ static void define(struct model *m, const struct op_chunk *op_chunk, uint64_t sl
 	m->chunks[m->n_chunks++] = (struct model_chunk){ .c = *op_chunk, .born = slot };
 }
 
+static uint16_t reference(struct model *m, struct span text)
+{
+	unsigned i = 0;
+
+	while (i < m->n_references && !span_equal(span_str(m->references[i].text), text))
+		i++;
+	if (i == m->n_references) {
+		assert_true(i < MODEL_REFERENCES && text.len < sizeof(m->references[i].text));
+		memcpy(m->references[i].text, text.data, text.len);
+		m->n_references++;
+	}
+	return (uint16_t)(i + 1);
+}
+
+static struct model_cell cell_of(struct model *m, const struct extent_row *row, uint64_t i)
+{
+	struct model_chunk *c = row->kind == EXTENT_CHUNK ? model_chunk(m, row->chunk) : NULL;
+	struct model_cell cell = { .allocated = true };
+
+	if (c) {
+		cell.at = row->chunk_offset + (uint32_t)i;
+		cell.chunk = (uint16_t)(c - m->chunks + 1);
+		cell.byte = model_pattern(row->chunk, cell.at);
+	} else if (row->kind == EXTENT_FOREIGN) {
+		cell.at = (uint32_t)(row->foreign_offset + i);
+		cell.foreign = reference(m, row->bytes);
+	} else {
+		cell.byte = row->bytes.data[i];
+	}
+	return cell;
+}
+
 static void put_extent(struct model *m, struct model_node *n, uint64_t at,
 		       const struct extent_row *row)
 {
@@ -153,14 +185,8 @@ static void put_extent(struct model *m, struct model_node *n, uint64_t at,
 		resize(n, at + row->length);
 	if (c)
 		c->dead = 0;
-	for (uint64_t i = 0; i < row->length; i++) {
-		struct model_cell *cell = &n->cells[at + i];
-
-		*cell = (struct model_cell){ .allocated = true };
-		cell->at = c ? row->chunk_offset + (uint32_t)i : 0;
-		cell->chunk = c ? (uint16_t)(c - m->chunks + 1) : 0;
-		cell->byte = c ? model_pattern(row->chunk, cell->at) : row->bytes.data[i];
-	}
+	for (uint64_t i = 0; i < row->length; i++)
+		n->cells[at + i] = cell_of(m, row, i);
 }
 
 int model_write(struct model *m, const struct apply_context *ctx, const struct op *op,
@@ -185,6 +211,51 @@ int model_write(struct model *m, const struct apply_context *ctx, const struct o
 		resize(n, op->size);
 	written(n, op, op->flags);
 	*ret_value = op->flags & OP_WRITE_APPEND ? base : 0;
+	return 0;
+}
+
+void model_adopted(struct model *m, struct model_node *n, const struct op *op)
+{
+	const struct extent_row whole = { .kind = EXTENT_FOREIGN,
+					  .length = op->size,
+					  .bytes = op->value };
+
+	n->mtime = op->mtime_ns ? op->mtime_ns : n->mtime;
+	if (op->size)
+		put_extent(m, n, 0, &whole);
+}
+
+static bool same_place(const struct model_cell *a, const struct model_cell *b)
+{
+	return a->chunk == b->chunk && a->foreign == b->foreign && a->at == b->at;
+}
+
+int model_repack(struct model *m, const struct apply_context *ctx, const struct op *op,
+		 uint64_t *ret_value)
+{
+	struct extent_row old;
+	struct model_node *n;
+	int r = file(m, op->ino, &n);
+
+	r = r ? r : check_chunks(m, op);
+	if (r)
+		return r;
+	assert_int_equal(extent_row_decode(op->value, &old), 0);
+	for (size_t i = 0; i < op->n_chunks; i++)
+		define(m, &op->chunks[i], ctx->slot);
+	for (size_t i = 0; i < op->n_extents; i++) {
+		const struct op_extent *e = &op->extents[i];
+
+		for (uint64_t b = 0; b < e->row.length && e->offset + b < n->size; b++) {
+			const struct model_cell was = cell_of(m, &old, e->offset + b - op->off);
+			struct model_cell *cell = &n->cells[e->offset + b];
+
+			if (!cell->allocated || !same_place(cell, &was))
+				continue;
+			*cell = cell_of(m, &e->row, b);
+			++*ret_value;
+		}
+	}
 	return 0;
 }
 

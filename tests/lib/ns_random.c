@@ -145,6 +145,18 @@ static void random_inline(struct random *r, struct op_extent *e, char *text)
 				      .bytes = span_of(text, len) };
 }
 
+/* One of a few objects. */
+static struct extent_row random_foreign(struct random *r)
+{
+	static const char *const references[] = { "one", "two", "three" };
+	const struct span reference = span_str(references[draw(r, ARRAY_SIZE(references))]);
+
+	return (struct extent_row){ .kind = EXTENT_FOREIGN,
+				    .length = 1 + draw(r, SMALL),
+				    .foreign_offset = chance(r, 50) ? 0 : draw(r, SMALL),
+				    .bytes = reference };
+}
+
 /* A part of a new chunk, or of one that is known: named again (a pack) or not. */
 static void random_in_chunk(struct random *r, const struct model *m, uint32_t block, struct op *op,
 			    struct op_extent *e, struct random_space *space)
@@ -183,7 +195,9 @@ static void random_write(struct random *r, const struct model *m, uint32_t block
 		struct op_extent *e = &space->extents[op->size];
 
 		e->offset = at;
-		if (chance(r, 50))
+		if (chance(r, 20))
+			e->row = random_foreign(r);
+		else if (chance(r, 50))
 			random_inline(r, e, space->text[op->size]);
 		else
 			random_in_chunk(r, m, block, op, e, space);
@@ -195,6 +209,70 @@ static void random_write(struct random *r, const struct model *m, uint32_t block
 	op->chunks = space->chunks;
 	op->size = draw(r, LARGE);
 	op->mtime_ns = chance(r, 50) ? 0 : any_time(r);
+}
+
+/* Whole objects, as they are adopted. */
+static void random_adopt(struct random *r, struct op *op)
+{
+	const struct extent_row row = random_foreign(r);
+
+	op->mode = draw(r, 010000);
+	op->mtime_ns = chance(r, 50) ? 0 : draw(r, 1000000);
+	op->size = chance(r, 10) ? 0 : row.length;
+	op->value = op->size ? row.bytes : SPAN_NULL;
+}
+
+static const struct model_node *any_file(struct random *r, const struct model *m)
+{
+	const struct model_node *n = model_node(m, any_ino(r, m, S_IFREG));
+
+	return n && S_ISREG(n->mode) && n->size ? n : NULL;
+}
+
+/* What a file has at some place, or what it perhaps had there. */
+static struct extent_row there(struct random *r, const struct model *m, struct op *op)
+{
+	const struct model_node *n = any_file(r, m);
+	const struct model_cell *cell;
+	struct extent_row row = random_foreign(r);
+
+	op->ino = n ? n->ino : any_ino(r, m, S_IFREG);
+	op->off = n ? draw(r, (uint32_t)n->size) : draw(r, SMALL);
+	cell = n ? &n->cells[op->off] : NULL;
+	if (!cell || (!cell->foreign && !cell->chunk) || chance(r, 10))
+		return row;
+	row.foreign_offset = cell->at;
+	if (cell->foreign)
+		row.bytes = span_str(m->references[cell->foreign - 1].text);
+	if (!cell->chunk)
+		return row;
+	row.kind = EXTENT_CHUNK;
+	row.chunk_offset = cell->at;
+	memcpy(row.chunk, m->chunks[cell->chunk - 1].c.id, CHUNK_ID_SIZE);
+	return row;
+}
+
+static void random_repack(struct random *r, const struct model *m, uint32_t block, struct op *op,
+			  struct random_space *space)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT(sizeof(space->old));
+	const struct extent_row old = there(r, m, op);
+	const struct op_chunk c = new_chunk(r, block);
+	struct op_extent *e = &space->extents[0];
+
+	op->value = SPAN_NULL;
+	if (extent_row_encode(&old, &b) == 0) {
+		memcpy(space->old, b.data, b.len);
+		op->value = span_of(space->old, b.len);
+	}
+	e->offset = op->off + (chance(r, 50) ? 0 : draw(r, (uint32_t)old.length));
+	e->row = (struct extent_row){ .kind = EXTENT_CHUNK };
+	memcpy(e->row.chunk, c.id, CHUNK_ID_SIZE);
+	e->row.length = MIN((uint64_t)c.length, op->off + old.length - e->offset);
+	space->chunks[0] = c;
+	op->extents = space->extents;
+	op->chunks = space->chunks;
+	op->n_extents = op->n_chunks = 1;
 }
 
 static void random_range(struct random *r, const struct model *m, struct op *op)
@@ -243,7 +321,7 @@ struct op random_op(struct random *r, const struct model *m, uint32_t block,
 		OP_RENAME, OP_RENAME, OP_RENAME, OP_SETATTR, OP_SETXATTR, OP_REMOVEXATTR,
 		OP_WRITE,  OP_WRITE,  OP_WRITE,	 OP_WRITE,   OP_WRITE,	  OP_TRUNCATE,
 		OP_PUNCH,  OP_CLONE,  OP_CLONE,	 OP_STORED,  OP_DEFICIT,  OP_REAP,
-		OP_REAP,   OP_HOLD,
+		OP_REAP,   OP_HOLD,   OP_ADOPT,	 OP_ADOPT,   OP_REPACK,	  OP_REPACK,
 	};
 	struct op op = { .kind = kinds[draw(r, ARRAY_SIZE(kinds))] };
 	const bool taken = op.kind == OP_UNLINK || op.kind == OP_RMDIR || op.kind == OP_RENAME;
@@ -283,6 +361,12 @@ struct op random_op(struct random *r, const struct model *m, uint32_t block,
 	case OP_CLONE:
 		random_range(r, m, &op);
 		break;
+	case OP_ADOPT:
+		random_adopt(r, &op);
+		break;
+	case OP_REPACK:
+		random_repack(r, m, block, &op, space);
+		break;
 	case OP_STORED:
 	case OP_DEFICIT:
 		random_copies(r, m, &op, space);
@@ -294,7 +378,8 @@ struct op random_op(struct random *r, const struct model *m, uint32_t block,
 	default:
 		break;
 	}
-	if (op.kind == OP_CREATE || op.kind == OP_MKDIR || op.kind == OP_SYMLINK)
+	if (op.kind == OP_CREATE || op.kind == OP_MKDIR || op.kind == OP_SYMLINK ||
+	    op.kind == OP_ADOPT)
 		op.ino = new_ino(r, block);
 	return op;
 }

@@ -22,6 +22,7 @@ struct random_space {
 	char name[MODEL_NAME], to_name[MODEL_NAME], value[16];
 	struct buf row; /* of random_attach; released by the caller */
 	char text[RANDOM_EXTENTS][64];
+	uint8_t old[64]; /* an extent's row */
 	struct op_extent extents[RANDOM_EXTENTS];
 	struct op_chunk chunks[RANDOM_EXTENTS];
 };

@@ -32,6 +32,8 @@ static const struct op_chunk sample_chunks[] = {
 #define SAMPLE_CHECKPOINT "\0\1the hash of a manifest, 32 bytes"
 /* Read-only, 60 s, two URLs. */
 #define SAMPLE_ATTACH "\1\200\260\235\302\337\1\2\4s3:a\4gs:b"
+/* The row of an extent of 300 bytes, from byte 9 of a foreign object. */
+#define SAMPLE_FOREIGN "\2\254\2\11\4s3:k"
 #define SAMPLE_HEAD .number = 300, .time_ns = 1700000000000000000u
 #define SAMPLE_NAME .parent = 1, .name = SPAN_LITERAL("name")
 #define SAMPLE_NEW  SAMPLE_NAME, .ino = 0x1000002, .uid = 1000, .gid = 100
@@ -56,6 +58,7 @@ static const struct op sample_ops[] = {
 	  .name = SPAN_LITERAL("raw"),
 	  .value = SPAN_LITERAL(SAMPLE_ATTACH) },
 	{ .kind = OP_DETACH, SAMPLE_HEAD, .name = SPAN_LITERAL("raw") },
+	{ .kind = OP_SOURCE, SAMPLE_HEAD, .value = SPAN_LITERAL("s3://raw/2024") },
 	{ .kind = OP_CREATE, SAMPLE_HEAD, SAMPLE_NEW, .mode = S_IFCHR | 0644, .rdev = 0x0103 },
 	{ .kind = OP_MKDIR, SAMPLE_HEAD, SAMPLE_NEW, .mode = 0755 },
 	{ .kind = OP_SYMLINK, SAMPLE_HEAD, SAMPLE_NEW, .value = SPAN_LITERAL("../to") },
@@ -117,8 +120,24 @@ static const struct op sample_ops[] = {
 	  .len = 2,
 	  .to = 0x1000003,
 	  .to_off = 3 },
+	{ .kind = OP_ADOPT,
+	  SAMPLE_HEAD,
+	  SAMPLE_NEW,
+	  .mode = 0644,
+	  .mtime_ns = 5,
+	  .size = 7,
+	  .value = SPAN_LITERAL("\1\1k\7\1v") },
 	{ .kind = OP_STORED, SAMPLE_HEAD, .chunks = sample_chunks, .n_chunks = 1 },
 	{ .kind = OP_DEFICIT, SAMPLE_HEAD, .chunks = sample_chunks, .n_chunks = 1 },
 	{ .kind = OP_REAP, SAMPLE_HEAD, .ino = 0x1000002, .saw = 77 },
 	{ .kind = OP_HOLD, SAMPLE_HEAD, .ino = 0x1000002 },
+	{ .kind = OP_REPACK,
+	  SAMPLE_HEAD,
+	  .ino = 0x1000002,
+	  .off = 65536,
+	  .value = SPAN_LITERAL(SAMPLE_FOREIGN),
+	  .extents = sample_extents + 1,
+	  .n_extents = 1,
+	  .chunks = sample_chunks,
+	  .n_chunks = 1 },
 };

@@ -116,6 +116,12 @@ static void test_names(void **state)
 	check_op(with_ino(op_at(OP_MKDIR, d, "new"), rig.next_ino));
 	check_op(with_ino(op_at(OP_SYMLINK, d, "new"), rig.next_ino));
 	check_op(with_ino(op_at(OP_LINK, d, "new"), f));
+	check_op((struct op){ .kind = OP_ADOPT,
+			      .parent = d,
+			      .name = SPAN_LITERAL("new"),
+			      .ino = rig.next_ino,
+			      .size = 7,
+			      .value = SPAN_LITERAL("reference") });
 	check_op(op_at(OP_UNLINK, ROOT_INO, "f"));
 	check_op(op_at(OP_RMDIR, d, "e"));
 	check_op(op_rename(ROOT_INO, "f", ROOT_INO, "g"));
@@ -180,6 +186,7 @@ static void test_mounts(void **state)
 	static const uint8_t other[INCARNATION_SIZE] = "another mount.";
 
 	check_op((struct op){ .kind = OP_MORE_INODES });
+	check_op((struct op){ .kind = OP_SOURCE, .value = SPAN_LITERAL("s3://b") });
 	check_op((struct op){ .kind = OP_CHECKPOINT, .value = SPAN_LITERAL(SAMPLE_CHECKPOINT) });
 	check_op((struct op){ .kind = OP_ATTACH,
 			      .name = SPAN_LITERAL("more"),

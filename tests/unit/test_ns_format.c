@@ -152,6 +152,9 @@ static void make_rows(struct rig *r)
 						   .value = SPAN_LITERAL(SAMPLE_ATTACH) }),
 			 0);
 	assert_int_equal(rig_apply(r, op_at(OP_UNLINK, ROOT_INO, "gone")), 0);
+	assert_int_equal(
+		rig_apply(r, (struct op){ .kind = OP_SOURCE, .value = SPAN_LITERAL("s3://raw") }),
+		0);
 	assert_int_equal(rig_inode(r, g).nlink, 0);
 }
 
@@ -160,7 +163,7 @@ static void test_rows(void **state)
 	static const enum column columns[] = { COL_INODE,   COL_DENTRY, COL_EXTENT,  COL_CHUNK,
 					       COL_ORPHAN,  COL_MOUNT,	COL_XATTR,   COL_STORE,
 					       COL_KEYSLOT, COL_VOLUME, COL_DEFICIT, COL_RESULT,
-					       COL_BLOCK,   COL_ATTACH };
+					       COL_BLOCK,   COL_ATTACH, COL_SOURCE };
 	struct rig r;
 
 	rig_open(&r);
