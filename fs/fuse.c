@@ -220,7 +220,9 @@ static int prepare(struct mountfs *fs, char *err, size_t err_size)
 	fs->readers = pool_new("reader", 32, 4096);
 	fs->writers = pool_new("writer", 64, 4096);
 	fs->at_budget = budget_new("attached", MAX(draft_share(fs), (uint64_t)64 * MiB));
-	if (!fs->readers || !fs->writers || !fs->at_budget)
+	/* beside the pieces, which may fill their share */
+	fs->at_disk = budget_new("attached-disk", fs->v->cache_bytes / 4);
+	if (!fs->readers || !fs->writers || !fs->at_budget || !fs->at_disk)
 		return fail(-ENOMEM);
 	r = session_new(fs);
 	if (r == 0)
@@ -285,6 +287,7 @@ int fuse_serve(struct volume *v, const struct mount_options *o, int ready_fd, ch
 	if (r < 0 && !err[0])
 		snprintf(err, err_size, "the mount at %s failed: %s", o->dir, strerror(-r));
 	release(fs);
+	budget_free(fs->at_disk);
 	budget_free(fs->at_budget);
 	lock_release(&fs->at_lock);
 	free(fs);

@@ -82,9 +82,15 @@ struct writing {
 	struct bucket_entry entry; /* as opened, or as published since; under fs->at_lock */
 	char name[NAME_MAX_BYTES + 1];
 };
-/* is_new: nothing is there yet; excl: O_EXCL. Not yet in the list: writing_add. */
+enum writing_how {
+	WRITING_NEW,  /* nothing is there */
+	WRITING_EXCL, /* the same, and nothing may be (O_EXCL) */
+	WRITING_ANEW, /* what is there is replaced (O_TRUNC) */
+	WRITING_ON,   /* what is there is changed */
+};
+/* Not yet in the list: writing_add. */
 int writing_new(struct mountfs *fs, struct attached *a, const struct bucket_entry *e,
-		const char *name, bool is_new, bool excl, struct writing **ret);
+		const char *name, enum writing_how how, struct writing **ret);
 /* Another one may have been quicker: then that one is shared. Takes w. */
 struct writing *writing_add(struct mountfs *fs, struct writing *takes);
 /* A draft of what is there, for one more handle or change. 0, AT_WOULD_WAIT, -errno. */

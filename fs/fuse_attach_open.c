@@ -186,7 +186,8 @@ static int create_new(struct at_call *c, struct attached *a, bool wait)
 	if (!r)
 		r = handle_new(c);
 	if (!r)
-		r = writing_new(c->fs, a, &c->entry, c->name, true, c->fi.flags & O_EXCL, &w);
+		r = writing_new(c->fs, a, &c->entry, c->name,
+				c->fi.flags & O_EXCL ? WRITING_EXCL : WRITING_NEW, &w);
 	if (!r)
 		c->handle->writing = writing_add(c->fs, w);
 	return r;

@@ -87,14 +87,19 @@ struct writing *writing_add(struct mountfs *fs, struct writing *takes)
 }
 
 int writing_new(struct mountfs *fs, struct attached *a, const struct bucket_entry *e,
-		const char *name, bool is_new, bool excl, struct writing **ret)
+		const char *name, enum writing_how how, struct writing **ret)
 {
 	const struct draft_options o = { .replicas = a->replicas,
+					 .objects = attach_objects(fs->v->attach),
+					 .identity = a->identity,
 					 .key = e->key,
-					 .base = is_new ? NULL : e,
-					 .excl = excl,
+					 .base = how >= WRITING_ANEW ? e : NULL,
+					 .keep = how == WRITING_ON,
+					 .excl = how == WRITING_EXCL,
 					 .deadline_ns = fs->o->deadline_ns,
-					 .budget = fs->at_budget };
+					 .dir = fs->v->cache_dir,
+					 .memory = fs->at_budget,
+					 .disk = fs->at_disk };
 	struct writing *w = calloc(1, sizeof(*w));
 	int r = w ? draft_new(&o, &w->draft) : fail(-ENOMEM);
 
@@ -111,39 +116,6 @@ int writing_new(struct mountfs *fs, struct attached *a, const struct bucket_entr
 	return 0;
 }
 
-/* What is there, into a draft that keeps it. */
-static int load(struct mountfs *fs, struct attached *a, const struct bucket_entry *e,
-		struct draft *d)
-{
-	struct object *o;
-	uint8_t *bytes;
-	uint64_t at = 0;
-	int r;
-
-	if (e->size > DRAFT_WHOLE)
-		return -EFBIG;
-	bytes = malloc(MAX(e->size, (uint64_t)1));
-	r = bytes ? object_open(attach_objects(fs->v->attach), a->identity, a->replicas, e, &o) :
-		    fail(-ENOMEM);
-	if (r) {
-		free(bytes);
-		return r;
-	}
-	while (!r && at < e->size) {
-		size_t len = 0;
-
-		r = object_read(o, at, e->size - at, OBJECT_WAIT, bytes + at, &len);
-		at += len;
-		if (!r && !len)
-			r = -ESTALE;
-	}
-	object_close(o);
-	if (!r)
-		r = draft_load(d, span_of(bytes, e->size));
-	free(bytes);
-	return r;
-}
-
 int writing_open(struct mountfs *fs, struct attached *a, const struct bucket_entry *e,
 		 bool truncate, bool wait, struct writing **ret)
 {
@@ -154,18 +126,10 @@ int writing_open(struct mountfs *fs, struct attached *a, const struct bucket_ent
 		return AT_WOULD_WAIT;
 	if (!w) {
 		/* the name is not needed: the listing knows it */
-		r = writing_new(fs, a, e, "", false, false, &w);
-		if (!r && !truncate)
-			r = load(fs, a, e, w->draft);
-		if (r) {
-			if (w) {
-				draft_free(w->draft);
-				free(w);
-			}
-			return r;
-		}
-		*ret = writing_add(fs, w);
-		return 0;
+		r = writing_new(fs, a, e, "", truncate ? WRITING_ANEW : WRITING_ON, &w);
+		if (!r)
+			*ret = writing_add(fs, w);
+		return r;
 	}
 	if (truncate)
 		r = draft_truncate(w->draft, 0, wait ? DRAFT_WAIT : DRAFT_NO_WAIT);

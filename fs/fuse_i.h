@@ -40,6 +40,7 @@ struct mountfs {
 	struct lock at_lock; /* RANK_LEAF */
 	struct writing *writings;
 	struct budget *at_budget; /* of what is being written there */
+	struct budget *at_disk;   /* the same, of what leaves memory */
 	struct at_opened {
 		uint64_t ino, version;
 	} opened[AT_OPENED]; /* what the kernel has pages of */

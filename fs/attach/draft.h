@@ -7,19 +7,24 @@
  * (F1) Nothing of a draft is visible in the bucket before draft_publish() succeeds, and then all.
  * (F2) The condition is the version that was opened, or that there is none: a lost race is -ESTALE
  *      (-EEXIST for O_EXCL), and the other's object stays.
- * (F3) A small draft is in memory and may be written anywhere. One that grows beyond DRAFT_WHOLE
- *      in one run from its beginning is uploaded by parts while it is written; from then on it
- *      can only be appended to, and what was sent cannot be read.
+ * (F3) What was written is kept in blocks (scratch.h), and what was not shows the object below. Up
+ *      to DRAFT_WHOLE the whole is one request. A larger one goes by parts, and parts that nobody
+ *      touched are copied inside the store, where it does that; else they are read and sent again.
  * (F4) What is not published is dropped at the store, too: no parts are left behind.
  * (F5) Mirrors: every store gets the whole object; published is what at least one has. Which lack
  *      it is answered, for the repair.
+ * (F6) Who only writes at the end of a large one sends parts while it is written. They can still be
+ *      changed or read as long as the blocks are kept: DRAFT_KEPT bytes, if the disk has the room.
  */
 #include "backends/replicas.h"
 #include "backends/upload.h"
 #include "base/budget.h"
-#include "fs/attach/bucket.h"
+#include "fs/attach/object.h"
+#include "fs/attach/scratch.h"
 
 #define DRAFT_WHOLE (32 * MiB)
+#define DRAFT_KEPT (512 * MiB)
+#define DRAFT_HOLE GiB /* the longest hole, which is sent as zeros */
 
 enum draft_cond {
 	DRAFT_WOULD_WAIT = 1, /* needs the network or memory: again where it may wait */
@@ -28,11 +33,15 @@ enum draft_wait { DRAFT_NO_WAIT, DRAFT_WAIT };
 
 struct draft_options {
 	struct replicas *replicas;  /* borrowed */
+	struct objects *objects;    /* borrowed: reads what is there */
+	const char *identity;       /* borrowed: of the attachment, with its stores */
 	const char *key;
 	const struct bucket_entry *base; /* what is there; NULL: nothing */
+	bool keep;                  /* the contents begin as those of base */
 	bool excl;                  /* O_EXCL, for the errno of a lost race */
 	uint64_t deadline_ns;       /* of one publication and of one wait for memory, relative */
-	struct budget *budget;      /* borrowed: the memory of all drafts */
+	const char *dir;            /* of the blocks that leave memory; NULL: they must not */
+	struct budget *memory, *disk; /* borrowed: of all drafts */
 };
 struct draft;
 must_check int draft_new(const struct draft_options *o, struct draft **ret);
@@ -40,16 +49,15 @@ must_check int draft_new(const struct draft_options *o, struct draft **ret);
 struct draft *draft_free(struct draft *d);
 DEFINE_CLEANUP(struct draft *, draft_free)
 
-/* The new contents begin with those of the object: read by the caller, at most DRAFT_WHOLE. */
-must_check int draft_load(struct draft *d, struct span bytes);
 /*
- * 0; DRAFT_WOULD_WAIT; -EOPNOTSUPP (F3); -ESTALE, -EIO, -ENOMEM: then it stays failed. append: at
- * the end, wherever that is.
+ * 0; DRAFT_WOULD_WAIT; -EOPNOTSUPP (F6); -EFBIG: more than the stores take, or a longer hole;
+ * -ESTALE: what was opened is not there any more; -EIO, -ENOSPC, -ENOMEM: then it stays failed, and
+ * is not published. append: at the end, wherever that is.
  */
 must_check int draft_write(struct draft *d, uint64_t off, struct span bytes, bool append,
 			   enum draft_wait wait);
 must_check int draft_truncate(struct draft *d, uint64_t size, enum draft_wait wait);
-/* -EOPNOTSUPP: those bytes were sent (F3). */
+/* May wait. As draft_write. */
 must_check int draft_read(struct draft *d, uint64_t off, size_t len, uint8_t *dst, size_t *ret_len);
 uint64_t draft_size(struct draft *d);
 uint64_t draft_modified_s(struct draft *d);

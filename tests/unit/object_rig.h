@@ -31,8 +31,9 @@ struct rig_store {
 	struct store *look; /* owned: not among the replicas, so that no request of it counts */
 	struct {
 		struct lock lock;
-		struct mem_fate get, head;
+		struct mem_fate get, head, part, finish;
 		unsigned n_get_fates; /* how many gets meet it; 0: all */
+		unsigned n_part_fates; /* how many parts meet it */
 		unsigned gets, heads;
 	} sync;
 };
@@ -60,6 +61,11 @@ static inline void rig_plan(enum store_op op, struct span name, struct mem_fate 
 	} else if (op == STORE_HEAD) {
 		s->sync.heads++;
 		*fate = s->sync.head;
+	} else if (op == STORE_UPLOAD_PART && s->sync.n_part_fates) {
+		s->sync.n_part_fates--;
+		*fate = s->sync.part;
+	} else if (op == STORE_UPLOAD_FINISH) {
+		*fate = s->sync.finish;
 	}
 }
 

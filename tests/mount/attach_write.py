@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+# time limit: 900 s
+"""Objects of attached buckets written like files: what is large, in its middle, at its end, and what happens when something is cut."""
+
+import errno
+import os
+import sqlite3
+import subprocess
+import sys
+import tarfile
+import zipfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from attach import Buckets, attach, content, fails, files_below, objects  # noqa: E402
+from rig import main, pattern, read_file, write_file  # noqa: E402
+
+LARGE = (40 << 20) + 123
+CLOUDS = ("aws", "azure", "google")
+
+
+def written(rig, where):
+    """Bytes that the server was sent."""
+    return sum(op["bytes_in"] for op in rig.servers[where].stats()["ops"].values())
+
+
+def test_large_objects_are_changed():
+    """Appended to, patched in the middle, cut and grown: published whole at close, read back after a remount."""
+    for where in CLOUDS:
+        with Buckets() as rig:
+            data = bytearray(pattern("l", LARGE))
+            rig.put(where, "big", bytes(data))
+            m = attach(rig, "data=" + rig.url(where))
+            path = m.path("data/big")
+            subprocess.run(f"printf more >> {path}", shell=True, check=True)
+            data += b"more"
+            assert content(rig, where, "big") == data, f"{where}: appended"
+            subprocess.run(["dd", f"of={path}", "bs=1000", "seek=20000", "count=3", "conv=notrunc", "if=/dev/zero"], check=True,
+                           capture_output=True)
+            data[20000000:20003000] = bytes(3000)
+            assert content(rig, where, "big") == data, f"{where}: dd conv=notrunc"
+            with open(path, "r+b") as f:
+                f.seek(5)
+                f.write(b"five")
+                f.seek(33 << 20)
+                assert f.read(100) == data[33 << 20:(33 << 20) + 100]
+                f.flush()
+                assert content(rig, where, "big") == data, "it is published before its end"
+                os.fsync(f.fileno())
+                data[5:9] = b"five"
+                assert content(rig, where, "big") == data, f"{where}: fsync"
+                f.seek(0, os.SEEK_END)
+                f.write(b"end")
+            data += b"end"
+            assert content(rig, where, "big") == data, f"{where}: r+b"
+            os.truncate(path, 35 << 20)
+            os.truncate(path, 36 << 20)
+            data = data[:35 << 20] + bytes(1 << 20)
+            assert content(rig, where, "big") == data, f"{where}: truncated"
+            m.umount()
+            m = attach(rig, "data=" + rig.url(where), cache=os.path.join(rig.tmp, "cache2"))
+            assert files_below(m.path("data")) == {"big": bytes(data)}
+            m.umount()
+
+
+def test_an_append_moves_little():
+    """What nobody touched is copied inside the store."""
+    with Buckets() as rig:
+        data = pattern("l", LARGE)
+        rig.put("aws", "big", data)
+        m = attach(rig, "data=" + rig.url("aws"))
+        before = written(rig, "aws")
+        with open(m.path("data/big"), "ab") as f:
+            f.write(b"x" * 1000)
+        assert content(rig, "aws", "big") == data + b"x" * 1000
+        assert written(rig, "aws") - before < 1 << 20, written(rig, "aws") - before
+        m.umount()
+
+
+def test_programs():
+    """tar -r, sqlite, zip: they read, seek and write as they like."""
+    with Buckets() as rig:
+        m = attach(rig, "data=" + rig.url("aws"))
+        source = os.path.join(rig.tmp, "member")
+        write_file(source, pattern("t", 35 << 20))
+        archive = m.path("data/a.tar")
+        subprocess.run(["tar", "-cf", archive, "-C", rig.tmp, "member"], check=True)
+        small = os.path.join(rig.tmp, "small")
+        write_file(small, b"small")
+        subprocess.run(["tar", "-rf", archive, "-C", rig.tmp, "small"], check=True)
+        with tarfile.open(archive) as t:
+            assert sorted(t.getnames()) == ["member", "small"]
+            assert t.extractfile("small").read() == b"small"
+        with zipfile.ZipFile(m.path("data/a.zip"), "w") as z:
+            z.write(source, "member")  # goes back to write the header
+        with zipfile.ZipFile(m.path("data/a.zip")) as z:
+            assert z.read("member") == read_file(source)
+        db = sqlite3.connect(m.path("data/a.db"))
+        db.execute("CREATE TABLE t (k INTEGER PRIMARY KEY, v BLOB)")
+        for i in range(36):
+            db.execute("INSERT INTO t VALUES (?, ?)", (i, pattern(str(i), 1 << 20)))
+        db.commit()
+        db.execute("UPDATE t SET v = ? WHERE k = 17", (b"new",))
+        db.commit()
+        db.close()
+        m.umount()
+        m = attach(rig, "data=" + rig.url("aws"), cache=os.path.join(rig.tmp, "cache2"))
+        db = sqlite3.connect(m.path("data/a.db"))
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert db.execute("SELECT v FROM t WHERE k = 17").fetchone() == (b"new",)
+        assert db.execute("SELECT v FROM t WHERE k = 35").fetchone() == (pattern("35", 1 << 20),)
+        db.close()
+        m.umount()
+
+
+def test_races_of_large_objects():
+    """Another tool replaces or removes what is being changed: ESTALE, and theirs stays."""
+    for where in CLOUDS:
+        with Buckets() as rig:
+            rig.put(where, "big", pattern("l", LARGE))
+            m = attach(rig, "data=" + rig.url(where))
+            fd = os.open(m.path("data/big"), os.O_WRONLY | os.O_APPEND)
+            os.write(fd, b"mine")
+            rig.put(where, "big", b"theirs")
+            fails(errno.ESTALE, lambda: os.close(fd))
+            assert content(rig, where, "big") == b"theirs"
+            rig.put(where, "other", pattern("o", LARGE))
+            fd = os.open(m.path("data/other"), os.O_RDWR)
+            os.pwrite(fd, b"mine", 100)
+            rig.delete(where, "other")
+            fails(errno.ESTALE, lambda: os.fsync(fd))
+            fails(errno.ESTALE, lambda: os.close(fd))
+            assert objects(rig, where) == ["big"], objects(rig, where)
+            m.umount()
+
+
+def test_a_full_cache():
+    """No room for what was changed: ENOSPC, and the object stays; who writes from front to back needs none."""
+    with Buckets() as rig:
+        old = pattern("l", LARGE)
+        rig.put("aws", "big", old)
+        m = attach(rig, "data=" + rig.url("aws"), options="cache_size=64M")
+        fd = os.open(m.path("data/big"), os.O_RDWR)
+        fails(errno.ENOSPC, lambda: [os.pwrite(fd, b"x" * (1 << 20), i << 20) for i in reversed(range(100))])
+        fails(errno.ENOSPC, lambda: os.close(fd))
+        assert content(rig, "aws", "big") == old
+        new = pattern("n", 100 << 20)
+        write_file(m.path("data/stream"), new)
+        assert content(rig, "aws", "stream") == new
+        m.umount()
+
+
+if __name__ == "__main__":
+    main()
