@@ -8,7 +8,6 @@
 
 /* What the mounts say about themselves, as a table or as it is. */
 #define POLL_NS (NS_PER_S / 2)
-#define CLEAR_SCREEN "\033[H\033[2J"
 
 struct view_options {
 	bool json, wait, watch;
@@ -18,16 +17,6 @@ struct view_options {
 static double real(const struct json *j, const char *key)
 {
 	return json_number(j, key, 0);
-}
-
-static void seconds(double s, char ret[16])
-{
-	duration_format((uint64_t)(s * NS_PER_S), ret);
-}
-
-static void bytes(double n, char ret[16])
-{
-	size_format((uint64_t)n, ret);
 }
 
 static const char *text(const struct json *j, const char *key)
@@ -42,11 +31,11 @@ static void store_row(struct ui_table *t, const struct json *s)
 	const struct json *latency = json_get(s, "latency_seconds");
 	char p50[16], lag[16], deficit[16], read[16], written[16];
 
-	seconds(real(latency, "p50"), p50);
-	seconds(real(s, "lag_seconds"), lag);
-	bytes(real(s, "deficit_bytes"), deficit);
-	bytes(real(s, "bytes_read"), read);
-	bytes(real(s, "bytes_written"), written);
+	ui_seconds(real(latency, "p50"), p50);
+	ui_seconds(real(s, "lag_seconds"), lag);
+	ui_bytes(real(s, "deficit_bytes"), deficit);
+	ui_bytes(real(s, "bytes_read"), read);
+	ui_bytes(real(s, "bytes_written"), written);
 	ui_table_add(t, "%s", text(s, "name"));
 	ui_table_add(t, "%s", text(s, "state"));
 	ui_table_add(t, "%s", real(latency, "p50") > 0 ? p50 : "-");
@@ -74,9 +63,9 @@ static void attached_row(struct ui_table *t, const struct json *a, const struct 
 	const struct json *latency = json_get(s, "latency_seconds");
 	char p50[16], size[16], read[16];
 
-	seconds(real(latency, "p50"), p50);
-	bytes(real(a, "bytes"), size);
-	bytes(real(s, "bytes_read"), read);
+	ui_seconds(real(latency, "p50"), p50);
+	ui_bytes(real(a, "bytes"), size);
+	ui_bytes(real(s, "bytes_read"), read);
 	ui_table_add(t, "%s", text(a, "name"));
 	ui_table_add(t, "%s", text(s, "state"));
 	ui_table_add(t, "%s", real(latency, "p50") > 0 ? p50 : "-");
@@ -106,8 +95,8 @@ static void print_journal(const struct json *j)
 {
 	char p50[16], p99[16];
 
-	seconds(real(json_get(j, "commit_seconds"), "p50"), p50);
-	seconds(real(json_get(j, "commit_seconds"), "p99"), p99);
+	ui_seconds(real(json_get(j, "commit_seconds"), "p50"), p50);
+	ui_seconds(real(json_get(j, "commit_seconds"), "p99"), p99);
 	printf("journal  slot %.0f of %.0f, %s, %.0f operations pending, commit %s (p99 %s)\n",
 	       real(j, "applied_slot"), real(j, "tip_slot"),
 	       json_bool(j, "owned", false) ? "this mount orders" : "another mount orders",
@@ -123,11 +112,11 @@ static void print_rest(const struct ctl_mount *m)
 	char all[16], used[16], limit[16], dirty[16], staged[16];
 	double lost = real(counters, "lost_operations"), corrupt = real(counters, "corrupt_frames");
 
-	bytes(real(ns, "bytes"), all);
-	bytes(real(cache, "bytes"), used);
-	bytes(real(cache, "limit"), limit);
-	bytes(real(pending, "dirty_bytes"), dirty);
-	bytes(real(pending, "staged_bytes"), staged);
+	ui_bytes(real(ns, "bytes"), all);
+	ui_bytes(real(cache, "bytes"), used);
+	ui_bytes(real(cache, "limit"), limit);
+	ui_bytes(real(pending, "dirty_bytes"), dirty);
+	ui_bytes(real(pending, "staged_bytes"), staged);
 	if (json_get(m->status, "journal")) {
 		print_journal(json_get(m->status, "journal"));
 		printf("tree     %.0f files, %.0f directories, %s\n", real(ns, "files"),
@@ -146,7 +135,7 @@ static void print_mount(const struct ctl_mount *m)
 	const struct json *mount = json_get(m->status, "mount");
 	char up[16];
 
-	seconds(real(mount, "uptime"), up);
+	ui_seconds(real(mount, "uptime"), up);
 	printf("%s on %s: %s%s, up %s\n", text(json_get(m->status, "volume"), "name"), ctl_dir(m),
 	       ctl_degraded(m) ? "DEGRADED" : "healthy",
 	       json_bool(mount, "read_only", false) ? ", read-only" : "", up);
@@ -251,8 +240,8 @@ static int wait_healthy(struct ctl_list *l, const struct view_options *o)
 static int watch(struct ctl_list *l, const struct view_options *o)
 {
 	do {
-		if (ui_is_terminal() && !o->json)
-			fputs(CLEAR_SCREEN, stdout);
+		if (!o->json)
+			ui_screen();
 		print_all(l, o);
 		sleep_for(2 * POLL_NS);
 	} while (refresh_all(l));

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/ui.h"
 
+#include "base/text.h"
+#include "base/wait.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -43,6 +46,29 @@ void ui_progress_end(void)
 	if (progress_shown)
 		fputs("\r\033[K", stderr);
 	progress_shown = false;
+}
+
+void ui_screen(void)
+{
+	static char page[64 * KiB];
+	static bool begun;
+
+	if (!ui_is_terminal())
+		return;
+	if (!begun)
+		setvbuf(stdout, page, _IOFBF, sizeof(page));
+	begun = true;
+	fputs("\033[H\033[2J", stdout);
+}
+
+void ui_seconds(double s, char ret[16])
+{
+	duration_format((uint64_t)(s * NS_PER_S), ret);
+}
+
+void ui_bytes(double n, char ret[16])
+{
+	size_format((uint64_t)n, ret);
 }
 
 /* A program for people may give up when there is no memory. */

@@ -19,6 +19,12 @@ void ui_progress(const char *fmt, ...) printf_like(1, 2);
 void ui_progress_end(void);
 bool ui_is_terminal(void); /* stdout */
 
+/* A page that replaces the one before, on a terminal only; written by the next fflush in one go. */
+void ui_screen(void);
+/* "1.5ms", "120MiB": of what programs get as numbers. */
+void ui_seconds(double s, char ret[16]);
+void ui_bytes(double n, char ret[16]);
+
 /* A table: rows of equally many cells; columns as wide as their widest cell. */
 #define UI_COLUMNS_MAX 12
 struct ui_table {

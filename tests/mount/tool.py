@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import socket
+import subprocess
 import sys
 import threading
 import urllib.error
@@ -244,6 +245,38 @@ def test_drill():
         m = rig.mount()
         out = json.loads(rig.run("drill", "azure", m.dir, "--for", "3s", "--json").stdout)
         assert out["detected"] and out["recovered"] and out["program_errors"] == 0, out
+
+
+def test_top():
+    with Rig() as rig:
+        m = rig.mount()
+        samples = subprocess.Popen([rig.mangrove, "top", m.dir, "--delay", "500ms", "--count", "6", "--json"], env=rig.env, text=True,
+                                   stdout=subprocess.PIPE)
+        for i in range(12):
+            write_file(m.path(f"f{i}"), os.urandom(1 << 20), sync=True)
+        lines = [json.loads(line) for line in samples.communicate(timeout=100)[0].splitlines()]
+        assert len(lines) == 6 and samples.returncode == 0, lines
+        assert max(line["calls"] for line in lines) > 0 and max(line["slots"] for line in lines) > 0, lines
+        assert max(s["written"] for line in lines for s in line["stores"] if s["name"] == "aws") > 1e5, lines
+        assert any(k["name"] == "write" and k["calls"] > 0 for line in lines for k in line["kinds"]), lines
+        table = rig.run("top", m.dir, "--count", "1", "--delay", "200ms").stdout
+        for word in ("aws", "healthy", "WRITTEN/s", "CALL", "fsync", "calls/s", "entries/s"):
+            assert word in table, table
+        fails(rig, 2, "--delay", args=["top", m.dir, "--delay", "0s"])
+        fails(rig, 2, "--count", args=["top", m.dir, "--count", "some"])
+
+
+def test_watching_ends_with_the_mount():
+    with Rig() as rig:
+        m = rig.mount()
+        watchers = [subprocess.Popen([rig.mangrove, *words, m.dir], env=rig.env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                    for words in (["status", "--watch"], ["top"])]
+        for w in watchers:  # it has looked once, at least
+            assert rig.name in w.stdout.readline()
+        m.umount()
+        for w in watchers:
+            out, err = w.communicate(timeout=60)
+            assert w.returncode == 1 and "gone" in err, (out, err)
 
 
 def test_doctor():
