@@ -29,7 +29,6 @@ const char *key_type_name(enum key_type t);
 #define KDF_PASSES_MAX 64u
 #define KDF_MEMORY_DEFAULT (256 * MiB)
 #define KDF_PASSES_DEFAULT 3u
-#define KEY_SLOTS_MAX 32
 #define KEY_SLOT_SIZE_MAX 512
 
 enum key_cond {

@@ -16,6 +16,8 @@
 #define HASH_SIZE 32u
 #define TEXT_MAX 4096u
 
+static_assert(KEY_SLOT_SIZE_MAX <= KEYSLOT_SIZE_MAX, "a slot fits into its row");
+
 static const char magic[8] = { 'm', 'a', 'n', 'g', 'r', 's', 'u', 'p' };
 
 struct super *super_new(void)
@@ -156,7 +158,7 @@ static int parse_clear(struct span clear, struct super *s)
 	level = read_varint(&r);
 	s->slot = read_varint(&r);
 	n = read_varint(&r);
-	if (n > KEY_SLOTS_MAX || level > UINT32_MAX)
+	if (n > KEYSLOTS_MAX || level > UINT32_MAX)
 		return SUPER_DAMAGED;
 	s->level = (uint32_t)level;
 	for (uint64_t i = 0; i < n && !read_error(&r); i++) {

@@ -35,7 +35,7 @@ struct super {
 	uint64_t slot;
 	uint8_t volume_id[16];
 	uint32_t level;
-	struct key_slot slots[KEY_SLOTS_MAX];
+	struct key_slot slots[KEYSLOTS_MAX];
 	size_t n_slots;
 	/* sealed; zero until super_open() */
 	char *name;

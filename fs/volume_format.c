@@ -191,7 +191,7 @@ static int format_value(const struct birth *b, struct buf *slots, struct buf *re
 static int format_op(const struct birth *b, struct buf *ret)
 {
 	_cleanup_buf_ struct buf value = BUF_INIT(RECORD_MAX / 2);
-	struct buf slots[2] = { BUF_INIT(KEY_SLOT_SIZE_MAX), BUF_INIT(KEY_SLOT_SIZE_MAX) };
+	struct buf slots[2] = { BUF_INIT(KEY_SLOT_SIZE_MAX), BUF_INIT(KEYSLOT_SIZE_MAX) };
 	struct op op = { .kind = OP_FORMAT,
 			 .number = 1,
 			 .time_ns = clock_wall(),

@@ -67,6 +67,8 @@ static apply_fn *apply_of(enum op_kind kind)
 		return apply_hold;
 	case OP_REPACK:
 		return apply_repack;
+	case OP_KEYSLOT:
+		return apply_keyslot;
 	}
 	return NULL;
 }

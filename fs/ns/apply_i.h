@@ -129,6 +129,7 @@ int apply_more_inodes(struct apply *a);
 int apply_checkpoint(struct apply *a);
 int apply_attach(struct apply *a);
 int apply_detach(struct apply *a);
+int apply_keyslot(struct apply *a);
 int apply_source(struct apply *a);
 int apply_adopt(struct apply *a);
 int apply_repack(struct apply *a);

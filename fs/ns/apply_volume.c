@@ -3,6 +3,7 @@
 
 #include <sys/stat.h>
 
+#include "fs/ns/lookup.h"
 #include "fs/ns/row_io.h"
 
 static int format_tables(struct apply *a, const struct volume_format *f)
@@ -225,4 +226,35 @@ int apply_detach(struct apply *a)
 		return r;
 	node_changed(a, root);
 	return view_delete(a->view, COL_ATTACH, a->op->name);
+}
+
+static int count_keyslot(unsigned number, struct span slot, void *arg)
+{
+	++*(unsigned *)arg;
+	return 0;
+}
+
+/* The slot itself is sealed to whoever has its secret: there is nothing to judge in it here. */
+int apply_keyslot(struct apply *a)
+{
+	_cleanup_buf_ struct buf there = BUF_INIT(ROW_MAX);
+	const struct op *op = a->op;
+	const uint8_t number = (uint8_t)op->off;
+	const struct span key = span_of(&number, 1);
+	unsigned n = 0;
+	int r;
+
+	if (op->off >= KEYSLOTS_MAX || op->value.len > KEYSLOT_SIZE_MAX)
+		return EINVAL;
+	r = view_get(a->view, COL_KEYSLOT, key, &there);
+	if (r < 0)
+		return r;
+	if (op->value.len)
+		return r == 0 ? EEXIST : view_put(a->view, COL_KEYSLOT, key, op->value);
+	if (r == VIEW_MISSING)
+		return ENOENT;
+	r = ns_keyslots(a->view, count_keyslot, &n);
+	if (r)
+		return r;
+	return n == 1 ? EBUSY : view_delete(a->view, COL_KEYSLOT, key);
 }

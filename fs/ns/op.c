@@ -74,6 +74,7 @@ static const struct kind kinds[] = {
 	{ OP_REAP, "reap", F_INO | F_SAW_SLOT },
 	{ OP_HOLD, "hold", F_INO },
 	{ OP_REPACK, "repack", F_INO | F_OFFSET | F_VALUE | F_EXTENTS | F_CHUNKS },
+	{ OP_KEYSLOT, "keyslot", F_OFFSET | F_VALUE },
 };
 
 static const struct kind *kind_of(uint64_t kind)

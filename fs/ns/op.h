@@ -71,6 +71,12 @@ enum op_kind {
 	 * no time changes. Result value = bytes replaced
 	 */
 	OP_REPACK = 44,
+
+	/*
+	 * What opens the volume. off = number of the slot (below KEYSLOTS_MAX), value = the slot:
+	 * -EEXIST where there is one. Empty: it is removed; -ENOENT; -EBUSY: it is the only one.
+	 */
+	OP_KEYSLOT = 50,
 };
 
 #define SAW_ANYTHING UINT64_MAX

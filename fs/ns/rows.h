@@ -44,6 +44,8 @@ extern const char *const column_names[]; /* NULL-terminated, for kv_open */
 #define ROW_MAX (128 * 1024)           /* no row is longer: the limit of buffers that receive one */
 #define STORES_MAX 64                  /* bit sets of stores are 64 bits wide */
 #define FOREIGN_REFERENCE_MAX 4096
+#define KEYSLOTS_MAX 32
+#define KEYSLOT_SIZE_MAX 512
 
 /* An inode number is block number << 24 | counter. Bit 62 marks attached files. Never reused. */
 #define INO_BLOCK_BITS 24

@@ -85,7 +85,7 @@ static void made_right(struct span in)
 	MUST(r == 0 || r == SUPER_DAMAGED || r == SUPER_NEW_FORMAT);
 	if (r)
 		return;
-	MUST(s->n_slots <= KEY_SLOTS_MAX && memcmp(s->volume_id, id, sizeof(id)) == 0);
+	MUST(s->n_slots <= KEYSLOTS_MAX && memcmp(s->volume_id, id, sizeof(id)) == 0);
 	r = super_open(s, sealer, buf_span(&object));
 	MUST(r == 0 || r == SUPER_DAMAGED);
 	if (r)

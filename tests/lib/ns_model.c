@@ -30,7 +30,7 @@ void model_init(struct model *m, uint64_t time_ns)
 {
 	struct model_node *root;
 
-	*m = (struct model){ .next_block = 1 };
+	*m = (struct model){ .next_block = 1, .keyslots = { "wrapped" } };
 	root = add_node(m, ROOT_INO, S_IFDIR | 0755, time_ns);
 	root->uid = 7;
 	root->gid = 8;
@@ -572,6 +572,25 @@ static uint64_t source(struct model *m, struct span url)
 	return ++m->n_sources;
 }
 
+static int keyslot(struct model *m, const struct op *op)
+{
+	unsigned n = 0;
+
+	if (op->off >= KEYSLOTS_MAX || op->value.len > KEYSLOT_SIZE_MAX)
+		return EINVAL;
+	for (unsigned i = 0; i < KEYSLOTS_MAX; i++)
+		n += *m->keyslots[i] != '\0';
+	if (op->value.len && *m->keyslots[op->off])
+		return EEXIST;
+	if (!op->value.len && !*m->keyslots[op->off])
+		return ENOENT;
+	if (!op->value.len && n == 1)
+		return EBUSY;
+	memset(m->keyslots[op->off], 0, sizeof(m->keyslots[0]));
+	memcpy(m->keyslots[op->off], op->value.data, op->value.len);
+	return 0;
+}
+
 static int run(struct model *m, const struct apply_context *ctx, const struct op *op,
 	       uint64_t *ret_value)
 {
@@ -621,6 +640,8 @@ static int run(struct model *m, const struct apply_context *ctx, const struct op
 	case OP_SOURCE:
 		*ret_value = source(m, op->value);
 		return 0;
+	case OP_KEYSLOT:
+		return keyslot(m, op);
 	case OP_FENCE:
 		return fence(m, ctx, op, ret_value);
 	case OP_MORE_INODES:

@@ -86,6 +86,7 @@ struct model {
 	unsigned n_references;
 	char sources[MODEL_REFERENCES][16]; /* URLs; number i + 1 */
 	unsigned n_sources;
+	char keyslots[KEYSLOTS_MAX][16]; /* "": free */
 };
 
 /* After the FORMAT of ns_rig.c. */

@@ -306,6 +306,25 @@ static void compare_sources(const struct model *m, struct view *v)
 	assert_int_equal(rows(v, COL_SOURCE), m->n_sources);
 }
 
+static int compare_keyslot(unsigned number, struct span slot, void *arg)
+{
+	const struct model *m = arg;
+
+	assert_true(number < KEYSLOTS_MAX);
+	assert_span_str(slot, m->keyslots[number]);
+	return 0;
+}
+
+static void compare_keyslots(struct model *m, struct view *v)
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < KEYSLOTS_MAX; i++)
+		n += *m->keyslots[i] != '\0';
+	assert_int_equal(ns_keyslots(v, compare_keyslot, m), 0);
+	assert_int_equal(rows(v, COL_KEYSLOT), n);
+}
+
 void model_compare(struct model *m, struct view *v)
 {
 	compare_nodes(m, v);
@@ -316,4 +335,5 @@ void model_compare(struct model *m, struct view *v)
 	compare_attached(m, v);
 	compare_totals(m, v);
 	compare_sources(m, v);
+	compare_keyslots(m, v);
 }

@@ -401,3 +401,14 @@ struct op random_attach(struct random *r, struct random_space *space)
 	op.value = buf_span(&space->row);
 	return op;
 }
+
+struct op random_keyslot(struct random *r)
+{
+	struct op op = { .kind = OP_KEYSLOT, .time_ns = any_time(r), .off = draw(r, 3) };
+
+	if (chance(r, 5))
+		op.off = KEYSLOTS_MAX - draw(r, 2);
+	if (chance(r, 50))
+		op.value = span_of("a secret's slot", 3 + draw(r, 12));
+	return op;
+}

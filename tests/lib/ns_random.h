@@ -35,3 +35,5 @@ struct op random_op(struct random *r, const struct model *m, uint32_t block,
 		    struct random_space *space);
 /* An ATTACH or a DETACH. */
 struct op random_attach(struct random *r, struct random_space *space);
+/* A slot is added or removed. */
+struct op random_keyslot(struct random *r);

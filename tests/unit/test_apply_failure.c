@@ -33,7 +33,7 @@ static struct kv_iter *failing_iter_new(struct kv *kv, unsigned column, struct s
 	return fails_now() ? NULL : real->iter_new(kv, column, prefix, once);
 }
 
-/* /f with a chunk, inline bytes, an attribute; /g; /d/e; an orphan; /raw, a bucket. All in the base. */
+/* /f with a chunk, inline bytes, an attribute; /g; /d/e; an orphan; /raw, a bucket. In the base. */
 static uint64_t f, g, d, orphan;
 
 static int open_rig(void **state)
@@ -187,6 +187,7 @@ static void test_mounts(void **state)
 
 	check_op((struct op){ .kind = OP_MORE_INODES });
 	check_op((struct op){ .kind = OP_SOURCE, .value = SPAN_LITERAL("s3://b") });
+	check_op((struct op){ .kind = OP_KEYSLOT, .off = 1, .value = SPAN_LITERAL("slot") });
 	check_op((struct op){ .kind = OP_CHECKPOINT, .value = SPAN_LITERAL(SAMPLE_CHECKPOINT) });
 	check_op((struct op){ .kind = OP_ATTACH,
 			      .name = SPAN_LITERAL("more"),

@@ -442,6 +442,31 @@ static void test_state_hash(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, open_rig, close_rig)
 
+static int keyslot(uint64_t number, const char *slot)
+{
+	return rig_apply(R, (struct op){ .kind = OP_KEYSLOT,
+					 .off = number,
+					 .value = span_str(slot) });
+}
+
+static void test_keyslots(void **state)
+{
+	static const char long_one[KEYSLOT_SIZE_MAX + 1];
+	const struct op longest = { .kind = OP_KEYSLOT,
+				    .off = 2,
+				    .value = span_of(long_one, sizeof(long_one)) };
+
+	assert_int_equal(keyslot(0, ""), -EBUSY); /* nothing would open the volume */
+	assert_int_equal(keyslot(0, "another"), -EEXIST);
+	assert_int_equal(keyslot(1, ""), -ENOENT);
+	assert_int_equal(keyslot(KEYSLOTS_MAX, "slot"), -EINVAL);
+	assert_int_equal(rig_apply(R, longest), -EINVAL);
+	assert_int_equal(keyslot(KEYSLOTS_MAX - 1, "slot"), 0);
+	assert_int_equal(keyslot(0, ""), 0);
+	assert_int_equal(keyslot(KEYSLOTS_MAX - 1, ""), -EBUSY);
+	assert_int_equal(keyslot(0, "again"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -454,7 +479,9 @@ int main(void)
 		TEST(test_unmount),
 		TEST(test_fence),
 		TEST(test_fence_before_mount),
-		TEST(test_checkpoint), TEST(test_attach),
+		TEST(test_checkpoint),
+		TEST(test_attach),
+		TEST(test_keyslots),
 		TEST(test_format_once),
 		TEST(test_early),
 		TEST(test_state_hash),

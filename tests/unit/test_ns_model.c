@@ -223,6 +223,8 @@ static void add_other(struct world *w)
 		op = (struct op){ .kind = OP_SOURCE,
 				  .time_ns = op.time_ns,
 				  .value = span_of("s3://abc", 6 + draw(&w->random, 3)) };
+	else if (chance(&w->random, 2))
+		op = random_keyslot(&w->random);
 	op.number = x->number + 1;
 	if (chance(&w->random, 3))
 		op.number += draw(&w->random, 2) ? 1 : -draw(&w->random, 5) - 1;
