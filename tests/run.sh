@@ -24,6 +24,7 @@ packages=(
 	# to test
 	fuse3 python3 python3-cryptography python3-venv rclone ca-certificates openssl curl procps attr git rsync sqlite3 spin stress-ng
 	debhelper dpkg-dev lintian mandoc chromium-headless-shell fonts-dejavu-core
+	default-jre-headless
 	clang libclang-rt-dev
 )
 

@@ -25,6 +25,7 @@ import urllib.request
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 from rig import Rig, Skip, cached, main, program, read_file, wait_until, write_file  # noqa: E402
+from environments import virtual_environment  # noqa: E402
 
 TOP = os.path.abspath(os.path.join(HERE, "..", ".."))
 PACKAGING = os.path.join(TOP, "packaging")
@@ -668,14 +669,7 @@ def test_a_real_prometheus():
 
 def schema_checker():
     """kubernetes-validate, which brings the schemas with it."""
-    folder = cached("kubernetes-validate")
-    tool = os.path.join(folder, "bin", "kubernetes-validate")
-    if not os.path.exists(tool):
-        run(sys.executable, "-m", "venv", folder)
-        out = run(os.path.join(folder, "bin", "pip"), "install", "-q", "kubernetes-validate", check=False)
-        if out.returncode:
-            raise Skip(f"kubernetes-validate cannot be had: {out.stderr.strip().splitlines()[-1]}")
-    return tool
+    return os.path.join(os.path.dirname(virtual_environment("kubernetes-validate", "kubernetes-validate")), "kubernetes-validate")
 
 
 def test_kubernetes_manifests():
