@@ -95,6 +95,52 @@ int pool_run(struct pool *p, task_fn *fn, void *arg)
 	return 0;
 }
 
+/* Items that somebody waits for together. */
+struct each {
+	task_fn *fn;
+	struct lock lock; /* RANK_LEAF */
+	struct cond ended;
+	size_t left;
+};
+struct each_item {
+	struct each *each;
+	void *arg;
+};
+
+static void each_run(void *arg)
+{
+	const struct each_item *i = arg;
+	struct each *e = i->each;
+
+	e->fn(i->arg);
+	LOCK_SCOPE(&e->lock);
+	e->left--;
+	cond_broadcast(&e->ended);
+}
+
+void pool_each(struct pool *p, task_fn *fn, void *items, size_t size, size_t n)
+{
+	struct each e = { .fn = fn, .left = n };
+	_cleanup_free_ struct each_item *all = calloc(n, sizeof(*all));
+
+	lock_init(&e.lock, RANK_LEAF);
+	cond_init(&e.ended);
+	for (size_t i = 0; i < n; i++) {
+		struct each_item alone = { &e, (uint8_t *)items + i * size };
+
+		if (all)
+			all[i] = alone;
+		if (!all || pool_run(p, each_run, &all[i]))
+			each_run(&alone);
+	}
+	lock_take(&e.lock);
+	while (e.left)
+		cond_wait(&e.ended, &e.lock, NEVER);
+	lock_give(&e.lock);
+	cond_release(&e.ended);
+	lock_release(&e.lock);
+}
+
 size_t pool_queued(struct pool *p)
 {
 	LOCK_SCOPE(&p->sync.lock);

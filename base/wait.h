@@ -122,6 +122,11 @@ struct pool;
 struct pool *pool_new(const char *name, unsigned workers, size_t max_queued);
 /* 0; -EAGAIN: the queue is full (nothing was done); -ESHUTDOWN. */
 must_check int pool_run(struct pool *p, task_fn *fn, void *arg);
+/*
+ * Runs fn on each of n items of so many bytes, side by side, and waits for all. What the pool has
+ * no room for runs on the calling task.
+ */
+void pool_each(struct pool *p, task_fn *fn, void *items, size_t size, size_t n);
 /* Runs what is queued, joins the workers. */
 struct pool *pool_free(struct pool *p);
 size_t pool_queued(struct pool *p);

@@ -45,6 +45,10 @@ static const struct route routes[] = {
 	{ "GET", "/where", act_where, "application/json", false },
 	{ "GET", "/names", act_names, "application/json", false },
 	{ "POST", "/refresh", act_refresh, "application/json", false },
+	{ "GET", "/upkeep", act_upkeep, "application/json", false },
+	{ "POST", "/upkeep/stop", act_upkeep_stop, "application/json", false },
+	{ "POST", "/fsck", act_fsck, "application/json", false },
+	{ "POST", "/scrub", act_scrub, "application/json", false },
 	{ "POST", "/sync", act_sync, "application/json", false },
 	{ "POST", "/drill", act_drill, "application/json", false },
 	{ "POST", "/checkpoint", act_checkpoint, "application/json", false },
@@ -313,6 +317,8 @@ int control_new(struct volume *v, struct control **ret, char *err, size_t err_si
 	event_init(&s->control.stop);
 	r = status_new(v, &s->control.status);
 	if (!r)
+		r = is_bare(v) ? 0 : volume_upkeep_new(v, &s->control.upkeep);
+	if (!r)
 		r = start_tcp(s, err, err_size);
 	if (!r)
 		r = start_socket(s, err, err_size);
@@ -341,6 +347,7 @@ struct control *control_free(struct control *c)
 	if (s->tcp.daemon)
 		MHD_stop_daemon(s->tcp.daemon);
 	act_end(c); /* one that began in between */
+	upkeep_free(c->upkeep);
 	status_free(c->status);
 	event_release(&c->stop);
 	lock_release(&c->sync.lock);

@@ -10,6 +10,10 @@
  *   POST /drill?store=S&mode=down|slow|errors|none&for=60s
  *   GET  /names?path=P                             names that are not their keys, of a bucket
  *   POST /refresh?path=P&deep=0|1                  what is remembered of a bucket is asked again
+ *   POST /fsck                                     begins; as what follows answers at once
+ *   POST /scrub?store=S&share=5%25&rate=20M
+ *   POST /upkeep/stop                              ends what goes on
+ *   GET  /upkeep                                   how it stands, or the last one ended
  *   POST /loglevel?level=debug&only=http,journal
  *   POST /checkpoint?timeout=600s                  writes one now; what it amounts to
  *

@@ -3,6 +3,7 @@
 /* What control.c (the server) and control_act.c (what it does) share. */
 #include "fs/control.h"
 #include "fs/status.h"
+#include "fs/upkeep/upkeep.h"
 
 struct control {
 	struct volume *volume;
@@ -13,6 +14,7 @@ struct control {
 		struct lock lock; /* RANK_LEAF */
 		struct task *drill; /* or NULL */
 	} sync;
+	struct upkeep *upkeep;    /* or NULL: of a mount of buckets */
 	struct event stop;        /* ends a drill */
 	unsigned drill_store;
 };
@@ -28,6 +30,7 @@ typedef unsigned act_fn(struct control *c, const struct request_line *r, struct 
 act_fn act_status, act_metrics, act_page, act_where, act_sync, act_drill, act_loglevel,
 	act_checkpoint;
 act_fn act_names, act_refresh; /* control_attach.c */
+act_fn act_upkeep, act_upkeep_stop, act_fsck, act_scrub; /* control_upkeep.c */
 /* page.html, as the build found it */
 extern const char status_page[];
 extern const size_t status_page_size;

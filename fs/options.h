@@ -29,6 +29,11 @@ struct mount_options {
 	char *cache_dir;         /* cache_dir=, over the configuration's; or NULL */
 	/* cache_size= as text ("200G", "80%"), over the configuration's; or NULL */
 	char *cache_size;
+	/*
+	 * A command's own mount of a volume (fsck, scrub, gc), which may be mounted as well: its
+	 * cache folder stands beside the other one. `afresh`: nothing in it is believed.
+	 */
+	bool aside, afresh;
 	/* over the configuration's; or NULL */
 	char *key_file, *passphrase_file, *key_command, *recovery_key_file;
 	bool accept_rollback;

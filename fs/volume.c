@@ -302,6 +302,18 @@ int volume_sync(struct volume *v, bool all, uint64_t deadline_ns)
 	return r;
 }
 
+int volume_upkeep_new(const struct volume *v, struct upkeep **ret)
+{
+	const struct upkeep_options o = { .replicas = v->replicas,
+					  .sealer = v->sealer,
+					  .commit = v->commit,
+					  .repair = v->options->read_only ? NULL : v->repair,
+					  .dir = v->cache_dir,
+					  .data_stores = v->data_stores };
+
+	return upkeep_new(&o, ret);
+}
+
 int volume_close(struct volume *v, uint64_t deadline_ns)
 {
 	int r, stopped;

@@ -23,6 +23,7 @@
 #include "fs/options.h"
 #include "fs/seal.h"
 #include "fs/upkeep/repair.h"
+#include "fs/upkeep/upkeep.h"
 
 /* What the kernel's side wants to hear from the commit task; see struct commit_events. */
 struct volume_hooks {
@@ -98,6 +99,9 @@ void volume_stopped(struct volume *v, char *ret, size_t size);
 /* Writes back everything: dirty data, then every operation. `all`: waits for late copies at
  * every store, too. 0 or -errno. */
 int volume_sync(struct volume *v, bool all, uint64_t deadline_ns);
+
+/* The long walks of a volume; it must not outlive the volume. */
+must_check int volume_upkeep_new(const struct volume *v, struct upkeep **ret);
 
 struct format_options {
 	const struct config *config;     /* name, stores; borrowed */

@@ -161,10 +161,24 @@ static uint64_t memory_budget(const struct volume *v)
 	return MIN(MAX(share, MEMORY_MIN), MEMORY_MAX);
 }
 
+/* What was given, or the volume's own; beside that for a command that is not the mount. */
+static char *folder_path(const struct volume *v)
+{
+	const struct mount_options *o = v->options;
+	_cleanup_free_ char *usual = v->config->cache_dir ? strdup(v->config->cache_dir) :
+							    default_folder(v->name);
+	char *path;
+
+	if (o->cache_dir)
+		return strdup(o->cache_dir);
+	if (!usual || asprintf(&path, "%s%s", usual, o->aside ? ".upkeep" : "") < 0)
+		return NULL;
+	return path;
+}
+
 static int choose_folder(struct volume *v, char *err, size_t err_size)
 {
-	const char *given = v->options->cache_dir ? v->options->cache_dir : v->config->cache_dir;
-	_cleanup_free_ char *path = given ? strdup(given) : default_folder(v->name);
+	_cleanup_free_ char *path = folder_path(v);
 	int r;
 
 	if (!path)
@@ -226,6 +240,9 @@ int volume_namespace_open(struct volume *v, char *err, size_t err_size)
 
 	if (asprintf(&dir, "%s/ns", v->cache_dir) < 0)
 		return fail(-ENOMEM);
+	r = v->options->afresh && !access(dir, F_OK) ? kv_destroy(dir) : 0;
+	if (r)
+		return say(r, err, err_size, "%s cannot be emptied: %s", dir, strerror(-r));
 	for (int attempt = 0; attempt < 2; attempt++) {
 		r = volume_kv_open(v, dir, &v->ns);
 		if (!r && belongs(v, v->ns))

@@ -172,6 +172,19 @@ static struct ctl_mount *by_path(struct ctl_list *l, const char *path)
 	return best;
 }
 
+bool ctl_is_mounted(struct ctl_list *l, const char *what)
+{
+	_cleanup_free_ char *path = what ? realpath(what, NULL) : NULL;
+
+	if (!what || (path && by_path(l, path)))
+		return l->n > 0;
+	for (size_t i = 0; i < l->n; i++)
+		if (!strcmp(what,
+			    json_str(json_get(l->all[i].status, "volume"), "name") ?: ""))
+			return true;
+	return false;
+}
+
 static struct ctl_mount *by_volume(struct ctl_list *l, const char *name)
 {
 	struct ctl_mount *found = NULL;

@@ -23,6 +23,8 @@ void ctl_list_read(struct ctl_list *ret);
  * after a line on stderr.
  */
 struct ctl_mount *ctl_choose(struct ctl_list *l, const char *what);
+/* Is that a path inside one of them, or a volume's name of one? NULL: are there any? */
+bool ctl_is_mounted(struct ctl_list *l, const char *what);
 const char *ctl_dir(const struct ctl_mount *m); /* its mount point */
 /* "/where?path=" and the part of the path below the mount, percent-encoded. Appends. 0, -ENOMEM. */
 must_check int ctl_target(const struct ctl_mount *m, const char *what, const char *path,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The repair worker: what is lacking, where, and may it be made now? */
+#include "fs/upkeep/copy.h"
 #include "fs/upkeep/repair_i.h"
 
 #include "base/log.h"
@@ -22,14 +23,6 @@ struct look {
 	size_t n, max;
 };
 
-static void seal_of(const uint8_t id[CHUNK_ID_SIZE], const struct chunk_row *row,
-		    struct chunk_seal *ret)
-{
-	*ret = (struct chunk_seal){ .epoch = row->key_epoch, .length = row->length };
-	memcpy(ret->id, id, CHUNK_ID_SIZE);
-	memcpy(ret->salt, row->salt, sizeof(ret->salt));
-}
-
 static int on_deficit(const uint8_t id[CHUNK_ID_SIZE], unsigned store, void *arg)
 {
 	struct look *l = arg;
@@ -48,7 +41,7 @@ static int on_deficit(const uint8_t id[CHUNK_ID_SIZE], unsigned store, void *arg
 		struct copy_job *job = &l->jobs[l->n++];
 
 		*job = (struct copy_job){ .have = have, .store = store };
-		seal_of(id, &row, &job->seal);
+		copy_seal(id, &row, &job->seal);
 	}
 	return 0;
 }
@@ -282,14 +275,6 @@ static int on_chunk(const uint8_t id[CHUNK_ID_SIZE], const struct chunk_row *row
 	return a->n == REPAIR_BATCH || ++a->seen == 4096;
 }
 
-static bool step_past(uint8_t id[CHUNK_ID_SIZE])
-{
-	for (size_t i = CHUNK_ID_SIZE; i-- > 0;)
-		if (++id[i])
-			return true;
-	return false;
-}
-
 static void adopt_lost_uploads(struct repair *r)
 {
 	struct adopt a = { .seen = 1 };
@@ -305,7 +290,7 @@ static void adopt_lost_uploads(struct repair *r)
 		if (x < 0)
 			return;
 		submit(r, OP_DEFICIT, a.lacking, a.n);
-		more = a.seen || a.n ? step_past(a.next) : false;
+		more = a.seen || a.n ? copy_step_past(a.next) : false;
 		a.seen += a.n;
 	}
 }
@@ -333,7 +318,6 @@ int repair_new(const struct repair_options *o, struct repair **ret)
 		return fail(-ENOMEM);
 	r->o = *o;
 	lock_init(&r->sync.lock, RANK_LEAF);
-	cond_init(&r->sync.cond);
 	event_init(&r->wake);
 	r->m_repaired = metric_get("mangrove_repaired_chunks_total", "Copies made by repair",
 				   METRIC_COUNTER, "");
@@ -363,7 +347,6 @@ struct repair *repair_free(struct repair *r)
 		free(b);
 	}
 	event_release(&r->wake);
-	cond_release(&r->sync.cond);
 	lock_release(&r->sync.lock);
 	free(r);
 	return NULL;

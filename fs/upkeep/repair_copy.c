@@ -1,30 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "fs/upkeep/copy.h"
 #include "fs/upkeep/repair_i.h"
 
-#define COPY_DEADLINE_NS (60 * NS_PER_S)
-
-static int verify(struct repair *r, const struct chunk_seal *seal, struct span sealed)
-{
-	_cleanup_(chunk_opener_freep) struct chunk_opener *opener = NULL;
-	struct chunk_seal found;
-	uint64_t off, len;
-	int x;
-
-	if (sealed.len != chunk_sealed_length(seal))
-		return SEAL_BROKEN;
-	x = chunk_header_open(r->o.sealer, span_sub(sealed, 0, SEAL_HEADER_SIZE), &found);
-	if (x != 0)
-		return x;
-	if (memcmp(&found.id, seal->id, OBJECT_ID_SIZE) ||
-	    memcmp(found.salt, seal->salt, sizeof(seal->salt)) || found.length != seal->length ||
-	    found.epoch != seal->epoch)
-		return SEAL_BROKEN;
-	x = chunk_opener_new(r->o.sealer, seal, &opener);
-	if (x != 0)
-		return x;
-	chunk_frame_range(seal, 0, chunk_frames(seal), &off, &len);
-	return chunk_verify(opener, 0, span_sub(sealed, off, len));
-}
 
 /* A whole chunk that verifies (Q1), from any store but the one to be repaired. */
 static int read_good(struct copy_job *job, const char *name, struct blob **ret)
@@ -43,7 +20,7 @@ static int read_good(struct copy_job *job, const char *name, struct blob **ret)
 
 		if (r < 0)
 			return r;
-		if (r == 0 && verify(job->r, &job->seal, buf_span(&bytes)) == 0) {
+		if (r == 0 && copy_verify(job->r->o.sealer, &job->seal, buf_span(&bytes)) == 0) {
 			size_t len;
 			uint8_t *data = buf_take(&bytes, &len);
 
@@ -93,26 +70,14 @@ static void run_job(void *arg)
 
 	job->result = repair_copy(job);
 	LOCK_SCOPE(&r->sync.lock);
-	if (job->result == 0)
-		r->sync.status.repaired_chunks++;
-	r->sync.under_way--;
-	cond_broadcast(&r->sync.cond);
+	r->sync.status.repaired_chunks += job->result == 0;
 }
 
 void repair_run(struct repair *r, struct copy_job *jobs, size_t n)
 {
-	lock_take(&r->sync.lock);
-	r->sync.under_way = (unsigned)n;
-	lock_give(&r->sync.lock);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < n; i++)
 		jobs[i].r = r;
-		if (pool_run(r->pool, run_job, &jobs[i]) != 0)
-			run_job(&jobs[i]);
-	}
-	lock_take(&r->sync.lock);
-	while (r->sync.under_way)
-		cond_wait(&r->sync.cond, &r->sync.lock, NEVER);
-	lock_give(&r->sync.lock);
+	pool_each(r->pool, run_job, jobs, sizeof(*jobs), n);
 	for (size_t i = 0; i < n; i++)
 		if (jobs[i].result == 0)
 			metric_add(r->m_repaired, 1);

@@ -32,9 +32,7 @@ struct repair {
 	bool stopping;
 	struct {
 		struct lock lock; /* RANK_LEAF */
-		struct cond cond; /* a copy ended */
 		struct bad_replica *bad;
-		unsigned under_way;
 		struct repair_status status;
 		uint64_t lacking_since[REPLICAS_MAX];
 	} sync;

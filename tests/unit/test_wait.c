@@ -256,6 +256,20 @@ static void test_pool_is_bounded(void **state)
 	event_release(&go);
 }
 
+/* All are run before it returns, also those that the queue has no room for. */
+static void test_pool_each(void **state)
+{
+	struct pool *p = pool_new("work", 2, 3);
+	unsigned counts[50] = { 0 };
+
+	assert_non_null(p);
+	pool_each(p, add_one, counts, sizeof(counts[0]), ARRAY_SIZE(counts));
+	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
+		assert_int_equal(counts[i], 1);
+	pool_each(p, add_one, counts, sizeof(counts[0]), 0);
+	pool_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -268,6 +282,7 @@ int main(void)
 		cmocka_unit_test(test_ranks),
 		cmocka_unit_test(test_pool),
 		cmocka_unit_test(test_pool_is_bounded),
+		cmocka_unit_test(test_pool_each),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
