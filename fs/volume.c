@@ -193,6 +193,8 @@ static int open_data(struct volume *v)
 					.ack = v->ack,
 					.memory_bytes = v->memory_bytes,
 					.deadline_ns = v->options->deadline_ns,
+					.foreign = volume_foreign_read,
+					.foreign_arg = v,
 					.read_only = v->options->read_only };
 
 	return data_new(&o, &v->data);
@@ -250,6 +252,8 @@ static int open_all(struct volume *v, char *err, size_t err_size)
 		r = open_commit(v, err, err_size);
 	if (!r)
 		r = open_pieces(v, err, err_size);
+	if (!r)
+		r = volume_sources_open(v);
 	if (!r)
 		r = open_data(v);
 	if (!r)
@@ -345,6 +349,7 @@ struct volume *volume_free(struct volume *v)
 	attach_free(v->attach);
 	repair_free(v->repair);
 	data_free(v->data);
+	sources_free(v->sources);
 	pieces_free(v->pieces);
 	commit_free(v->commit);
 	journal_free(v->journal);

@@ -15,6 +15,7 @@
 #include "cache/kv.h"
 #include "cache/pieces.h"
 #include "fs/attach/attach.h"
+#include "fs/attach/source.h"
 #include "fs/checkpoint.h"
 #include "fs/commit.h"
 #include "fs/config.h"
@@ -58,6 +59,7 @@ struct volume {
 	struct journal *journal;              /* belongs to the commit task */
 	struct commit *commit;
 	struct pieces *pieces;
+	struct sources *sources;              /* foreign objects as contents of files */
 	struct data *data;
 	struct repair *repair;                /* makes missing copies, rewrites bad ones */
 	struct checkpoint_keeper *checkpoints; /* writes them; NULL: read-only */

@@ -59,6 +59,12 @@ must_check int volume_catch_up(struct volume *v, char *err, size_t err_size);
 /* From here on checkpoints are written. */
 must_check int volume_checkpoints_open(struct volume *v);
 
+/* Foreign objects as contents of files; before the data service. */
+must_check int volume_sources_open(struct volume *v);
+/* As struct data_options wants it; arg: the volume. */
+int volume_foreign_read(struct span reference, uint64_t off, size_t len, enum file_wait wait,
+			uint8_t *dst, void *arg);
+
 /* The attached buckets of the configuration. */
 must_check int volume_attach_open(struct volume *v, char *err, size_t err_size);
 /* A mount of nothing but buckets: the name, the folder and the key of this machine. */

@@ -294,3 +294,10 @@ int object_read(struct object *o, uint64_t off, size_t len, enum object_wait wai
 	*ret_len = len;
 	return 0;
 }
+
+int object_fetch(struct object *o, uint64_t off, size_t len, struct buf *ret)
+{
+	if (off > o->size || len > o->size - off)
+		return fail(-EIO);
+	return mirrors_get(o, off, len, clock_now() + o->service->o.deadline_ns, ret);
+}

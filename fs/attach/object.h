@@ -58,6 +58,8 @@ void object_close(struct object *o);
  */
 must_check int object_read(struct object *o, uint64_t off, size_t len, enum object_wait wait,
 			   uint8_t *dst, size_t *ret_len);
+/* Reads [off, off + len), which is within the object, past the cache into the empty *ret. Waits. */
+must_check int object_fetch(struct object *o, uint64_t off, size_t len, struct buf *ret);
 uint64_t object_size(const struct object *o);
 /*
  * True once a read found another object in its place, or none (O1), at any store: the listing is to

@@ -120,11 +120,14 @@ uint64_t upload_stores(struct upload *u);
 void data_send_reports(struct data *d);
 
 /* fetch.c */
-struct chunk_part { /* bytes of a read that are in a chunk */
+struct chunk_part { /* bytes of a read that are in a chunk, or in a foreign object */
 	struct chunk_seal seal;
 	uint64_t have;
 	uint32_t chunk_off;
 	size_t dst, len;
+	uint8_t *reference; /* NULL: in a chunk */
+	size_t reference_len;
+	uint64_t foreign_off;
 };
 /* Decrypts the part into dst (the whole read's buffer). 0, FILE_WOULD_WAIT, -EIO, FETCH_GONE. */
 enum fetch_cond { FETCH_GONE = 2 /* at no store where it should be */ };

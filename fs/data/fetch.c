@@ -160,6 +160,9 @@ int fetch_part(struct data *d, const struct chunk_part *p, enum file_wait wait,
 	const uint32_t end = p->chunk_off + (uint32_t)p->len;
 	int r;
 
+	if (p->reference)
+		return d->o.foreign(span_of(p->reference, p->reference_len), p->foreign_off,
+				    p->len, wait, dst + p->dst, d->o.foreign_arg);
 	if (end > p->seal.length)
 		return fail(-EIO);
 	r = chunk_opener_new(d->o.sealer, &p->seal, &o);
@@ -197,6 +200,8 @@ void fetch_ahead(struct data *d, const struct chunk_part *p)
 {
 	const uint32_t end = p->chunk_off + (uint32_t)p->len;
 
+	if (p->reference) /* whose object reads ahead by itself */
+		return;
 	for (uint32_t i = p->chunk_off / PIECE_SIZE; i * (uint64_t)PIECE_SIZE < end; i++) {
 		struct piece_id id;
 

@@ -46,6 +46,13 @@ struct data_options {
 	/* The mount's budget: dirty data gets 24 %, what is being sent 16 %, read-ahead 30 %. */
 	uint64_t memory_bytes;
 	uint64_t deadline_ns;      /* how long a flush or read tries before -EIO: 60 s */
+	/*
+	 * Reads bytes of the foreign object that a reference names. 0, FILE_WOULD_WAIT, -EIO,
+	 * -EACCES, ...
+	 */
+	int (*foreign)(struct span reference, uint64_t off, size_t len, enum file_wait wait,
+		       uint8_t *dst, void *arg);
+	void *foreign_arg;
 	bool read_only;
 };
 must_check int data_new(const struct data_options *o, struct data **ret);

@@ -4,6 +4,8 @@
 
 void plan_release(struct plan *p)
 {
+	for (size_t i = 0; i < p->n; i++)
+		free(p->parts[i].reference);
 	free(p->parts);
 	*p = (struct plan){ 0 };
 }
@@ -21,6 +23,26 @@ static int add_part(struct plan *p, const struct chunk_part *part)
 	}
 	p->parts[p->n++] = *part;
 	return 0;
+}
+
+/* The reference is copied: its row is gone when it is read. */
+static int add_foreign(struct plan *p, const struct extent_row *row, uint64_t off, size_t dst,
+		       size_t len)
+{
+	struct chunk_part part = { .dst = dst,
+				   .len = len,
+				   .reference = malloc(row->bytes.len),
+				   .reference_len = row->bytes.len,
+				   .foreign_off = row->foreign_offset + off };
+	int r;
+
+	if (!part.reference)
+		return fail(-ENOMEM);
+	memcpy(part.reference, row->bytes.data, row->bytes.len);
+	r = add_part(p, &part);
+	if (r)
+		free(part.reference);
+	return r;
 }
 
 /* A gap between dirty segments, answered by the namespace. */
@@ -57,8 +79,8 @@ static int on_extent(uint64_t offset, const struct extent_row *row, void *arg)
 			memcpy(g->dst + (from - g->origin), bytes.data, bytes.len);
 		return 0;
 	}
-	if (row->kind != EXTENT_CHUNK)
-		return fail(-EIO);
+	if (row->kind == EXTENT_FOREIGN)
+		return add_foreign(g->plan, row, from - offset, from - g->origin, to - from);
 
 	struct chunk_part part = { .chunk_off = row->chunk_offset + (uint32_t)(from - offset),
 				   .dst = from - g->origin,
@@ -73,7 +95,11 @@ static int fill_seals(struct view *v, struct plan *p, size_t from)
 {
 	for (size_t i = from; i < p->n; i++) {
 		struct chunk_row row;
-		int r = ns_chunk(v, p->parts[i].seal.id, &row);
+		int r;
+
+		if (p->parts[i].reference)
+			continue;
+		r = ns_chunk(v, p->parts[i].seal.id, &row);
 
 		if (r < 0)
 			return r;
