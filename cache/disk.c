@@ -15,9 +15,7 @@
 #include <unistd.h>
 
 #define WRITERS        2
-#define QUEUED_MAX     4096 /* small pieces; the bytes are limited by the caller */
 #define PAUSE_NS       (60 * NS_PER_S)
-#define PIECE_MAX      (16 * MiB)
 #define DISK_FOLDER_LEN 3 /* "a7/" */
 /* How exactly the files remember their last use across restarts. */
 #define TOUCH_EVERY_NS (600 * NS_PER_S)
@@ -26,12 +24,6 @@
 enum { MAGIC_FUSE = 0x65735546, MAGIC_NFS = 0x6969 };
 #define MAGIC_CIFS 0xFF534D42u
 #define MAGIC_SMB2 0xFE534D42u
-
-struct write_job {
-	struct disk *disk;
-	struct piece_id id;
-	struct blob *blob;
-};
 
 void disk_name(const struct piece_id *id, char *ret)
 {
@@ -121,7 +113,7 @@ int disk_open(const char *dir, uint64_t limit_bytes, uint64_t queue_bytes, struc
 	r = open_folder(d, dir);
 	if (r < 0)
 		return r;
-	d->writers = pool_new("cache-disk", WRITERS, QUEUED_MAX);
+	d->writers = pool_new("cache-disk", WRITERS, DISK_QUEUED_MAX);
 	if (!d->writers)
 		return fail(-ENOMEM);
 	d->sync.scanning = true;
@@ -164,7 +156,7 @@ static struct blob *read_whole(int fd)
 	ssize_t n;
 
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 ||
-	    (uint64_t)st.st_size > PIECE_MAX)
+	    (uint64_t)st.st_size > DISK_PIECE_MAX)
 		return NULL;
 	b = blob_new((size_t)st.st_size);
 	while (b && at < (size_t)st.st_size) {
@@ -199,9 +191,11 @@ static void note_use(struct disk *d, const struct piece_id *id, int fd, uint64_t
 		(void)futimens(fd, now);
 }
 
-static bool may_be_there(struct disk *d, const struct piece_id *id)
+/* What waits to be written is answered by itself. */
+static bool may_be_there(struct disk *d, const struct piece_id *id, struct blob **ret_waiting)
 {
 	LOCK_SCOPE(&d->sync.lock);
+	*ret_waiting = disk_waiting_find_locked(d, id);
 	return d->sync.scanning || disk_find_locked(d, id);
 }
 
@@ -210,8 +204,13 @@ int disk_read(struct disk *d, const struct piece_id *id, struct blob **ret)
 	_cleanup_close_ int fd = -1;
 	char name[DISK_NAME_MAX];
 	struct blob *b;
+	bool may = may_be_there(d, id, &b);
 
-	if (!may_be_there(d, id))
+	if (b) {
+		*ret = b;
+		return 0;
+	}
+	if (!may)
 		return DISK_MISSING;
 	disk_name(id, name);
 	fd = openat(d->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -228,7 +227,7 @@ int disk_read(struct disk *d, const struct piece_id *id, struct blob **ret)
 bool disk_has(struct disk *d, const struct piece_id *id)
 {
 	LOCK_SCOPE(&d->sync.lock);
-	return disk_find_locked(d, id) != NULL;
+	return disk_has_locked(d, id);
 }
 
 /* ---- writing ---- */
@@ -279,7 +278,10 @@ static int write_file(struct disk *d, const struct piece_id *id, struct span con
 	fd = create_temp(d, temp);
 	if (fd < 0)
 		return take_fd(&fd);
-	r = write_whole(fd, content);
+	/* One extent, known beforehand: ext4 looks for room block by block otherwise. */
+	r = fallocate(fd, 0, 0, (off_t)content.len) < 0 && errno == ENOSPC ? -ENOSPC : 0;
+	if (!r)
+		r = write_whole(fd, content);
 	if (!r && renameat(d->dir, temp, d->dir, name) < 0)
 		r = -errno;
 	if (r < 0)
@@ -302,10 +304,9 @@ static void pause_writing(struct disk *d, int error)
 		disk_evict(d, bytes / 10);
 }
 
-static bool may_write_locked(struct disk *d, const struct piece_id *id)
+bool disk_may_write_locked(const struct disk *d)
 {
-	return !d->sync.closing && clock_now() >= d->sync.paused_until_ns &&
-	       !disk_find_locked(d, id);
+	return !d->sync.closing && clock_now() >= d->sync.paused_until_ns;
 }
 
 static void evict_if_full(struct disk *d)
@@ -323,14 +324,16 @@ static void evict_if_full(struct disk *d)
 	d->sync.evicting = false;
 }
 
-static void write_piece(struct disk *d, const struct piece_id *id, struct span content)
+void disk_write_now(struct disk *d, const struct disk_waiting *w)
 {
-	bool may, noted;
+	const struct span content = blob_span(w->blob);
+	const struct piece_id *id = &w->id;
 	char name[DISK_NAME_MAX];
+	bool may, noted;
 	int r;
 
 	lock_take(&d->sync.lock);
-	may = may_write_locked(d, id);
+	may = disk_may_write_locked(d) && w->wanted && !disk_find_locked(d, id);
 	lock_give(&d->sync.lock);
 	if (!may)
 		return;
@@ -340,63 +343,13 @@ static void write_piece(struct disk *d, const struct piece_id *id, struct span c
 		return;
 	}
 	lock_take(&d->sync.lock);
-	noted = disk_note_locked(d, id, content.len, clock_wall());
+	noted = w->wanted && disk_note_locked(d, id, content.len, clock_wall());
 	lock_give(&d->sync.lock);
 	if (!noted) {
 		disk_name(id, name);
 		unlinkat(d->dir, name, 0);
 	}
 	evict_if_full(d);
-}
-
-/* What was asked for is written, or given up. */
-static void job_end(struct write_job *job)
-{
-	struct disk *d = job->disk;
-
-	lock_take(&d->sync.lock);
-	d->sync.writing_bytes -= blob_span(job->blob).len;
-	if (--d->sync.writing == 0)
-		cond_broadcast(&d->sync.settled);
-	lock_give(&d->sync.lock);
-	blob_unref(job->blob);
-	free(job);
-}
-
-static void write_main(void *arg)
-{
-	struct write_job *job = arg;
-
-	/* Whoever waits for a piece goes before who may need it again. */
-	task_background();
-	write_piece(job->disk, &job->id, blob_span(job->blob));
-	job_end(job);
-}
-
-void disk_write(struct disk *d, const struct piece_id *id, struct blob *blob)
-{
-	struct write_job *job = malloc(sizeof(*job));
-	const size_t len = blob_span(blob).len;
-	bool may;
-
-	if (!job)
-		return;
-	*job = (struct write_job){ d, *id, blob };
-	lock_take(&d->sync.lock);
-	may = len > 0 && len <= MIN(PIECE_MAX, d->limit_bytes / 4) && may_write_locked(d, id) &&
-	      (d->sync.writing == 0 || d->sync.writing_bytes + len <= d->queue_bytes);
-	if (may) {
-		d->sync.writing++;
-		d->sync.writing_bytes += len;
-	}
-	lock_give(&d->sync.lock);
-	if (!may) {
-		free(job);
-		return;
-	}
-	blob_ref(blob);
-	if (pool_run(d->writers, write_main, job) != 0)
-		job_end(job);
 }
 
 /* ---- forgetting ---- */
@@ -407,6 +360,7 @@ void disk_forget(struct disk *d, const struct piece_id *id)
 	bool known;
 
 	lock_take(&d->sync.lock);
+	disk_waiting_forget_locked(d, id);
 	known = disk_drop_locked(d, id) || d->sync.scanning;
 	lock_give(&d->sync.lock);
 	if (!known)
@@ -415,7 +369,7 @@ void disk_forget(struct disk *d, const struct piece_id *id)
 	unlinkat(d->dir, name, 0);
 }
 
-/* Up to n pieces of the object. */
+/* Up to n files of the object, which is not to be written any more. */
 static size_t find_of_object(struct disk *d, const uint8_t object[32], struct piece_id *ret,
 			     size_t n)
 {
@@ -423,6 +377,7 @@ static size_t find_of_object(struct disk *d, const uint8_t object[32], struct pi
 	size_t found = 0;
 
 	LOCK_SCOPE(&d->sync.lock);
+	disk_waiting_forget_object_locked(d, object);
 	HASH_ITER(hh, d->sync.files, f, next) {
 		if (found == n)
 			break;

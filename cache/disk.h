@@ -27,9 +27,13 @@ DEFINE_CLEANUP(struct disk *, disk_close)
 enum disk_cond { DISK_MISSING = 1 };
 /* 0 with an owned blob, or DISK_MISSING. Blocks on the disk. */
 must_check int disk_read(struct disk *d, const struct piece_id *id, struct blob **ret);
+/* It is there, or waits to be written: a read will find it. */
 bool disk_has(struct disk *d, const struct piece_id *id);
-/* Soon, on a task of its own; shares the blob. Forgotten when too much waits already. */
-void disk_write(struct disk *d, const struct piece_id *id, struct blob *blob);
+/*
+ * Soon, on a task of its own; shares the blob. True: as disk_has(). False: too much waits already,
+ * or nothing is written for now.
+ */
+bool disk_write(struct disk *d, const struct piece_id *id, struct blob *blob);
 void disk_forget(struct disk *d, const struct piece_id *id);
 void disk_forget_object(struct disk *d, const uint8_t object[32]);
 uint64_t disk_bytes(struct disk *d);

@@ -2,7 +2,7 @@
 #pragma once
 /*
  * What the files of the piece folder share: disk.c (files), disk_index.c (what is there),
- * disk_scan.c (what was there at the start).
+ * disk_queue.c (what will be), disk_scan.c (what was there at the start).
  */
 #include "base/wait.h"
 #include "cache/disk.h"
@@ -20,6 +20,18 @@ struct disk_file {
 	UT_hash_handle hh;
 };
 
+#define DISK_PIECE_MAX  (16 * MiB)
+#define DISK_QUEUED_MAX 4096 /* small pieces; the bytes are limited by the caller */
+
+/* One piece on its way into a file. */
+struct disk_waiting {
+	struct disk *disk;
+	struct piece_id id;
+	struct blob *blob;
+	bool wanted; /* under the lock: found by its id */
+	UT_hash_handle hh;
+};
+
 struct disk {
 	int dir, lock_file;
 	char temp_prefix[24]; /* "tmp.<16 hex digits>": of this daemon's files in the making */
@@ -29,7 +41,8 @@ struct disk {
 	struct {
 		struct lock lock;
 		struct cond settled;
-		struct disk_file *files; /* by id */
+		struct disk_file *files;      /* by id */
+		struct disk_waiting *waiting; /* by id */
 		uint64_t bytes;
 		unsigned writing;        /* asked for and not done */
 		uint64_t writing_bytes;
@@ -63,6 +76,20 @@ bool disk_drop_locked(struct disk *d, const struct piece_id *id);
 void disk_drop_all_locked(struct disk *d);
 /* Deletes the longest unused files until `excess` bytes are gone. No lock is held. */
 void disk_evict(struct disk *d, uint64_t excess);
+
+/* ---- disk_queue.c ---- */
+
+/* On the disk, or on the way there? */
+bool disk_has_locked(struct disk *d, const struct piece_id *id);
+/* Its bytes, if it is on the way: the caller's reference. */
+struct blob *disk_waiting_find_locked(struct disk *d, const struct piece_id *id);
+void disk_waiting_forget_locked(struct disk *d, const struct piece_id *id);
+void disk_waiting_forget_object_locked(struct disk *d, const uint8_t object[32]);
+
+/* ---- disk.c, for those above ---- */
+
+bool disk_may_write_locked(const struct disk *d); /* (D2) */
+void disk_write_now(struct disk *d, const struct disk_waiting *w);
 
 /* ---- disk_scan.c ---- */
 

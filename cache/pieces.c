@@ -8,6 +8,9 @@
  * (E3) A flight is one fetch under way (P1). It is found by its id until it lands; those who waited
  *      get the entry from it, so that nothing evicts what they waited for.
  * (E4) The disk is read and written, and memory is freed, without the lock.
+ * (E5) A large piece that was used from end to end leaves memory if the disk has it: the kernel has
+ *      those bytes now. Its memory is warm for the next one; a stream needs no more of it than it
+ *      is ahead.
  */
 #include "base/wait.h"
 #include "cache/disk.h"
@@ -17,12 +20,15 @@
 #include <utlist.h>
 
 #define DISK_QUEUE_MIN (16 * (uint64_t)MiB)
+#define LARGE          (256 * KiB) /* cheaper to read again than to keep */
 
 struct entry {
 	struct piece piece;
 	struct pieces *owner;
 	unsigned refs;
 	bool listed;
+	bool on_disk;  /* or on its way there */
+	uint64_t used; /* bytes that were put back as used (E5) */
 	UT_hash_handle hh;
 	struct entry *prev, *next; /* (E2), the longest unused first; or in a list to free */
 };
@@ -61,7 +67,7 @@ static uint64_t bytes_of(const struct entry *e)
 }
 
 static struct entry *entry_new(struct pieces *p, const struct piece_id *id, struct blob *takes,
-			       bool from_disk)
+			       bool from_disk, bool on_disk)
 {
 	struct entry *e = calloc(1, sizeof(*e));
 
@@ -70,6 +76,7 @@ static struct entry *entry_new(struct pieces *p, const struct piece_id *id, stru
 		return NULL;
 	}
 	e->owner = p;
+	e->on_disk = on_disk;
 	e->piece = (struct piece){ .id = *id, .blob = takes, .from_disk = from_disk };
 	return e;
 }
@@ -277,6 +284,11 @@ static void count(struct pieces *p, uint64_t *counter)
 	++*counter;
 }
 
+static bool write_to_disk(struct pieces *p, const struct piece_id *id, struct blob *blob)
+{
+	return p->disk && disk_write(p->disk, id, blob);
+}
+
 /* From the disk or from the fetcher, which gets it onto the disk. Blocks; no lock is held. */
 static int bring(struct pieces *p, const struct piece_id *id, piece_fetch_fn *fetch, void *arg,
 		 struct entry **ret)
@@ -288,9 +300,7 @@ static int bring(struct pieces *p, const struct piece_id *id, piece_fetch_fn *fe
 	count(p, from_disk ? &p->sync.stats.disk_hits : &p->sync.stats.misses);
 	if (r < 0)
 		return r;
-	if (!from_disk && p->disk)
-		disk_write(p->disk, id, blob);
-	*ret = entry_new(p, id, blob, from_disk);
+	*ret = entry_new(p, id, blob, from_disk, from_disk || write_to_disk(p, id, blob));
 	return *ret ? 0 : fail(-ENOMEM);
 }
 
@@ -381,7 +391,7 @@ static struct entry *peek_disk(struct pieces *p, const struct piece_id *id)
 
 	if (disk_read(p->disk, id, &blob) != 0)
 		return NULL;
-	e = entry_new(p, id, blob, true);
+	e = entry_new(p, id, blob, true, true);
 	if (!e)
 		return NULL; /* (P4) */
 	lock_take(&p->sync.lock);
@@ -414,18 +424,29 @@ bool pieces_has(struct pieces *p, const struct piece_id *id)
 	return has || (p->disk && disk_has(p->disk, id));
 }
 
-void pieces_put_back(struct piece *piece)
+static bool is_used_up(const struct entry *e, uint64_t of)
 {
-	struct entry *dead = NULL;
-	struct pieces *p;
+	return e->used >= of && e->on_disk && bytes_of(e) >= LARGE;
+}
 
-	if (!piece)
-		return;
-	p = entry_of(piece)->owner;
+void pieces_put_back_used(struct piece *piece, uint64_t bytes, uint64_t of)
+{
+	struct entry *e = entry_of(piece), *dead = NULL;
+	struct pieces *p = e->owner;
+
 	lock_take(&p->sync.lock);
-	let_go_locked(p, entry_of(piece), &dead);
+	e->used += bytes;
+	if (is_used_up(e, of))
+		unlist_locked(p, e, &dead); /* (E5) */
+	let_go_locked(p, e, &dead);
 	lock_give(&p->sync.lock);
 	free_dead(dead);
+}
+
+void pieces_put_back(struct piece *piece)
+{
+	if (piece)
+		pieces_put_back_used(piece, 0, UINT64_MAX);
 }
 
 void pieces_bad(struct piece *piece)
@@ -443,10 +464,9 @@ void pieces_bad(struct piece *piece)
 
 void pieces_offer(struct pieces *p, const struct piece_id *id, struct blob *blob)
 {
-	struct entry *e = entry_new(p, id, blob_ref(blob), false), *dead = NULL;
+	const bool on_disk = write_to_disk(p, id, blob);
+	struct entry *e = entry_new(p, id, blob_ref(blob), false, on_disk), *dead = NULL;
 
-	if (p->disk)
-		disk_write(p->disk, id, blob);
 	if (!e)
 		return; /* (P4) */
 	lock_take(&p->sync.lock);

@@ -51,6 +51,11 @@ must_check int pieces_peek(struct pieces *p, const struct piece_id *id, bool dis
 /* Is it at hand or being fetched? For read-ahead. */
 bool pieces_has(struct pieces *p, const struct piece_id *id);
 void pieces_put_back(struct piece *piece); /* takes NULL */
+/*
+ * The same, by who has handed `bytes` of its content, which has `of`, to a program. A large piece
+ * that was used up like this needs no memory as long as the disk has it.
+ */
+void pieces_put_back_used(struct piece *piece, uint64_t bytes, uint64_t of);
 /* Its bytes did not verify: forgets it everywhere; the holder still puts it back. */
 void pieces_bad(struct piece *piece);
 /* Puts a piece that one has already (just written data): shares the blob. */

@@ -115,7 +115,8 @@ static int read_once(struct fetch *f, const struct piece_id *id, enum object_wai
 		r = open_piece(f->o, piece, f->share);
 	if (r > 0)
 		pieces_bad(piece);
-	pieces_put_back(piece);
+	pieces_put_back_used(piece, f->share->to - f->share->from,
+			     object_piece_length(f->o, id->index));
 	*ret_broken = r > 0;
 	return MIN(r, 0);
 }

@@ -107,6 +107,12 @@ static void piece_of(const struct chunk_seal *seal, uint32_t index, struct piece
 	memcpy(ret->object, seal->id, OBJECT_ID_SIZE);
 }
 
+/* Of its plaintext. */
+static uint32_t piece_length(const struct chunk_seal *seal, uint32_t index)
+{
+	return MIN((uint32_t)PIECE_SIZE, seal->length - index * (uint32_t)PIECE_SIZE);
+}
+
 static int get_piece(struct data *d, struct fetch *f, const struct piece_id *id,
 		     enum file_wait wait, struct piece **ret)
 {
@@ -142,7 +148,7 @@ static int read_piece(struct data *d, struct chunk_opener *o, struct fetch *f, u
 			count_corrupt(d);
 			pieces_bad(piece);
 		}
-		pieces_put_back(piece);
+		pieces_put_back_used(piece, to - from, piece_length(&f->seal, id.index));
 		if (r != SEAL_BROKEN)
 			return r;
 		log_warn("data", "a piece did not verify, it is fetched again", "piece=%u",

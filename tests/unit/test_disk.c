@@ -52,14 +52,21 @@ static void settle(struct fixture *f)
 	assert_int_equal(disk_settle(f->disk, clock_now() + PATIENCE), 0);
 }
 
-static void write_piece(struct fixture *f, unsigned object, unsigned index, size_t len)
+static bool begin_piece(struct fixture *f, unsigned object, unsigned index, size_t len)
 {
 	struct piece_id id = id_of(object, index);
 	struct blob *b = blob_new(len);
+	bool taken;
 
 	memset(blob_bytes(b), 'a' + (int)(object + index) % 26, len);
-	disk_write(f->disk, &id, b);
+	taken = disk_write(f->disk, &id, b);
 	blob_unref(b);
+	return taken;
+}
+
+static void write_piece(struct fixture *f, unsigned object, unsigned index, size_t len)
+{
+	(void)begin_piece(f, object, index, len);
 	settle(f);
 }
 
@@ -189,6 +196,47 @@ static void forgets(void **state)
 	assert_int_equal(disk_bytes(f->disk), 10);
 }
 
+/* Nobody waits for the writers here: whether it lies in a file yet makes no difference. */
+static void what_waits_to_be_written_is_there(void **state)
+{
+	struct fixture *f = *state;
+
+	for (unsigned i = 0; i < 100; i++) {
+		struct piece_id id = id_of(1, i);
+
+		assert_true(begin_piece(f, 1, i, 10000));
+		assert_true(disk_has(f->disk, &id));
+		assert_true(is_there(f, 1, i));
+		assert_true(begin_piece(f, 1, i, 10000));
+	}
+	settle(f);
+	assert_int_equal(disk_bytes(f->disk), 100 * 10000);
+}
+
+static void what_waits_is_forgotten_too(void **state)
+{
+	struct fixture *f = *state;
+	char path[TMPDIR_MAX + 128];
+	struct stat st;
+
+	for (unsigned i = 0; i < 100; i++) {
+		struct piece_id id = id_of(i % 2, i);
+
+		assert_true(begin_piece(f, i % 2, i, 10000));
+		if (i % 2)
+			disk_forget(f->disk, &id);
+		else
+			disk_forget_object(f->disk, id.object);
+		assert_false(disk_has(f->disk, &id));
+	}
+	settle(f);
+	assert_int_equal(disk_bytes(f->disk), 0);
+	for (unsigned i = 0; i < 100; i++) {
+		path_of(f, i % 2, i, path, sizeof(path));
+		assert_int_equal(stat(path, &st), -1);
+	}
+}
+
 static void the_longest_unused_make_room(void **state)
 {
 	struct fixture *f = *state;
@@ -306,6 +354,8 @@ int main(void)
 		T(files_are_for_our_eyes_only),
 		T(finds_what_an_earlier_daemon_left),
 		T(forgets),
+		T(what_waits_to_be_written_is_there),
+		T(what_waits_is_forgotten_too),
 		T(the_longest_unused_make_room),
 		T(a_lowered_limit_is_kept),
 		T(what_would_not_fit_is_not_cached),

@@ -7,7 +7,7 @@
 
 #define PATIENCE (30 * NS_PER_S)
 
-enum { PIECE_BYTES = 1000 };
+enum { PIECE_BYTES = 1000, LARGE_PIECE = 256 * KiB };
 
 struct fixture {
 	char tmp[TMPDIR_MAX];
@@ -15,6 +15,7 @@ struct fixture {
 	struct pieces *pieces;
 	unsigned fetches; /* atomic */
 	int result;       /* of a fetch */
+	size_t piece_bytes; /* of what is fetched; 0: PIECE_BYTES */
 	struct event *gate; /* a fetch waits for it, or NULL */
 };
 
@@ -69,8 +70,8 @@ static int fetch(const struct piece_id *id, void *arg, struct blob **ret)
 		event_wait(f->gate, clock_now() + PATIENCE);
 	if (f->result)
 		return f->result;
-	b = blob_new(PIECE_BYTES);
-	memset(blob_bytes(b), (int)id->index, PIECE_BYTES);
+	b = blob_new(f->piece_bytes ?: PIECE_BYTES);
+	memset(blob_bytes(b), (int)id->index, f->piece_bytes ?: PIECE_BYTES);
 	*ret = b;
 	return 0;
 }
@@ -82,7 +83,7 @@ static struct piece *get(struct fixture *f, unsigned object, unsigned index)
 
 	assert_int_equal(pieces_get(f->pieces, &id, fetch, f, clock_now() + PATIENCE, &piece), 0);
 	assert_memory_equal(&piece->id, &id, sizeof(id));
-	assert_int_equal(blob_span(piece->blob).len, PIECE_BYTES);
+	assert_int_equal(blob_span(piece->blob).len, f->piece_bytes ?: PIECE_BYTES);
 	assert_int_equal(blob_span(piece->blob).data[PIECE_BYTES - 1], (uint8_t)index);
 	return piece;
 }
@@ -359,6 +360,55 @@ static void peeking_reads_the_disk_only_when_told(void **state)
 	assert_true(at_hand(f, 1, 1, false));
 }
 
+/* Anew, with room for large pieces; dir: or NULL. */
+static void with_large_pieces(struct fixture *f, const char *dir)
+{
+	struct pieces_options opts = {
+		.memory_bytes = 4 * LARGE_PIECE, .dir = dir, .disk_bytes = 16 * MiB,
+	};
+
+	f->pieces = pieces_free(f->pieces);
+	f->piece_bytes = LARGE_PIECE;
+	assert_int_equal(pieces_new(&opts, &f->pieces), 0);
+}
+
+/* In two steps. */
+static void what_was_used_up_leaves_memory(void **state)
+{
+	struct fixture *f = *state;
+	struct piece_id id = id_of(1, 1);
+	struct pieces_stats stats;
+
+	with_large_pieces(f, f->dir);
+	pieces_put_back(get(f, 1, 1));
+	pieces_put_back_used(get(f, 1, 1), LARGE_PIECE / 2, LARGE_PIECE);
+	assert_true(at_hand(f, 1, 1, false));
+	pieces_put_back_used(get(f, 1, 1), LARGE_PIECE / 2, LARGE_PIECE);
+	assert_false(at_hand(f, 1, 1, false));
+	pieces_stats_get(f->pieces, &stats);
+	assert_int_equal(stats.memory_bytes, 0);
+	assert_true(pieces_has(f->pieces, &id)); /* on the disk, or on its way */
+	pieces_put_back(get(f, 1, 1));
+	assert_int_equal(f->fetches, 1);
+}
+
+static void what_is_small_stays_though_used_up(void **state)
+{
+	struct fixture *f = *state;
+
+	pieces_put_back_used(get(f, 1, 1), PIECE_BYTES, PIECE_BYTES);
+	assert_true(at_hand(f, 1, 1, false));
+}
+
+static void without_a_disk_it_stays_though_used_up(void **state)
+{
+	struct fixture *f = *state;
+
+	with_large_pieces(f, NULL);
+	pieces_put_back_used(get(f, 1, 1), LARGE_PIECE, LARGE_PIECE);
+	assert_true(at_hand(f, 1, 1, false));
+}
+
 static void a_bad_piece_is_fetched_again(void **state)
 {
 	struct fixture *f = *state;
@@ -407,7 +457,7 @@ static void churn(void *arg)
 		if (random_u64() % 64 == 0)
 			pieces_forget_object(f->pieces, id.object);
 		(void)pieces_has(f->pieces, &id);
-		pieces_put_back(piece);
+		pieces_put_back_used(piece, PIECE_BYTES / 2, PIECE_BYTES);
 	}
 }
 
@@ -437,9 +487,12 @@ int main(void)
 		IN_MEMORY(waiting_has_a_deadline),
 		IN_MEMORY(offered_pieces_are_at_hand),
 		IN_MEMORY(forgets_objects),
+		IN_MEMORY(without_a_disk_it_stays_though_used_up),
 		IN_MEMORY(many_at_once),
 		ON_DISK(the_disk_outlives_the_process),
 		ON_DISK(peeking_reads_the_disk_only_when_told),
+		ON_DISK(what_was_used_up_leaves_memory),
+		ON_DISK(what_is_small_stays_though_used_up),
 		ON_DISK(a_bad_piece_is_fetched_again),
 		ON_DISK(forgets_objects_on_disk),
 		ON_DISK(many_at_once),
