@@ -17,7 +17,7 @@
 #define HOST_CONNECTIONS 64L
 #define KEPT_CONNECTIONS 256L
 #define IDLE_HANDLES 32
-#define RECEIVE_BYTES (512L * 1024) /* one system call moves so much of a long body */
+#define RECEIVE_BYTES (128L * 1024) /* one system call's; copied on while a core's cache has it */
 #define RECEIVE_FEW_BYTES (16L * 1024)
 #define SEND_BYTES (1024L * 1024)
 #define CONNECT_TIMEOUT_MS 3000
