@@ -70,6 +70,8 @@ struct commit_events {
 	 */
 	void (*lost)(const struct op *op, const struct result *said, const struct result *now,
 		     void *arg);
+	/* Buckets were attached or detached, by this mount or another. */
+	void (*attached)(void *arg);
 	/*
 	 * The mount turned read-only (fenced, hash difference, local failure): a sentence. On any
 	 * thread.

@@ -263,9 +263,20 @@ static void tell_lost(struct commit *c, const struct batch *b, size_t i)
 		c->ev.lost(&b->ops[i], said, now, c->ev.arg);
 }
 
+static bool attaches(const struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->results[i].error == 0 &&
+		    (b->ops[i].kind == OP_ATTACH || b->ops[i].kind == OP_DETACH))
+			return true;
+	return false;
+}
+
 /* What others did, and what of ours was lost. */
 static void tell(struct commit *c, const struct batch *b)
 {
+	if (c->ev.attached && c->tip.booted && attaches(b))
+		c->ev.attached(c->ev.arg);
 	for (size_t i = 0; i < b->n; i++) {
 		if (b->lost[i])
 			tell_lost(c, b, i);

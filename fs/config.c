@@ -120,6 +120,15 @@ struct config *config_new(void)
 	return c;
 }
 
+void config_attach_release(struct config_attach *a)
+{
+	free(a->name);
+	for (size_t i = 0; i < a->n_urls; i++)
+		free(a->urls[i]);
+	free(a->credentials);
+	free(a->profile);
+}
+
 struct config *config_free(struct config *c)
 {
 	if (!c)
@@ -133,13 +142,8 @@ struct config *config_free(struct config *c)
 	free(c->recovery_key_file);
 	free(c->cache_dir);
 	free(c->cache_size);
-	for (size_t i = 0; i < c->n_attach; i++) {
-		free(c->attach[i].name);
-		for (size_t m = 0; m < c->attach[i].n_urls; m++)
-			free(c->attach[i].urls[m]);
-		free(c->attach[i].credentials);
-		free(c->attach[i].profile);
-	}
+	for (size_t i = 0; i < c->n_attach; i++)
+		config_attach_release(&c->attach[i]);
 	for (size_t i = 0; i < c->n_stores; i++) {
 		free(c->stores[i].name);
 		free(c->stores[i].url);

@@ -47,6 +47,7 @@ struct config {
 	char *cache_size;   /* "200G" or "80%"; default 80% */
 	uint64_t memory;    /* bytes; 0: chosen */
 };
+void config_attach_release(struct config_attach *a);
 struct config *config_new(void); /* with defaults; NULL: no memory */
 struct config *config_free(struct config *c);
 DEFINE_CLEANUP(struct config *, config_free)

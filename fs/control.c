@@ -49,6 +49,8 @@ static const struct route routes[] = {
 	{ "POST", "/upkeep/stop", act_upkeep_stop, "application/json", false },
 	{ "POST", "/fsck", act_fsck, "application/json", false },
 	{ "POST", "/scrub", act_scrub, "application/json", false },
+	{ "POST", "/attach", act_attach, "application/json", false },
+	{ "POST", "/detach", act_detach, "application/json", false },
 	{ "POST", "/sync", act_sync, "application/json", false },
 	{ "POST", "/drill", act_drill, "application/json", false },
 	{ "POST", "/checkpoint", act_checkpoint, "application/json", false },

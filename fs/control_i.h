@@ -29,7 +29,7 @@ struct request_line {
 typedef unsigned act_fn(struct control *c, const struct request_line *r, struct buf *ret);
 act_fn act_status, act_metrics, act_page, act_where, act_sync, act_drill, act_loglevel,
 	act_checkpoint;
-act_fn act_names, act_refresh; /* control_attach.c */
+act_fn act_attach, act_detach, act_names, act_refresh; /* control_attach.c */
 act_fn act_upkeep, act_upkeep_stop, act_fsck, act_scrub; /* control_upkeep.c */
 /* page.html, as the build found it */
 extern const char status_page[];

@@ -109,12 +109,12 @@ static struct attach *attach_in(struct mountfs *fs)
 /* The directory that holds the attachments. */
 bool at_top(struct mountfs *fs, uint64_t ino)
 {
-	return attach_in(fs) && ino == FUSE_ROOT_ID && fs->root == ROOT_INO;
+	return ino == FUSE_ROOT_ID && fs->root == ROOT_INO;
 }
 
 bool at_place(struct mountfs *fs, fuse_ino_t ino)
 {
-	return attach_in(fs) && (ino & ATTACHED_BIT || (at_top(fs, ino) && is_bare(fs->v)));
+	return ino & ATTACHED_BIT || (at_top(fs, ino) && is_bare(fs->v));
 }
 
 bool at_name(struct mountfs *fs, fuse_ino_t parent, const char *name)
@@ -358,17 +358,21 @@ static int on_bucket_entry(struct span name, const struct bucket_entry *e, void 
 	return !add_entry(c, text, e, e->ino & ~ATTACHED_BIT);
 }
 
-/* The names of the attachments, behind the dots: cursors 3, 4, ... */
+/*
+ * The names of the attachments, behind the dots. A cursor is the number of the attachment, which
+ * it keeps while others come and go.
+ */
 static bool add_attached(struct at_call *c)
 {
-	const size_t first = c->off > CURSOR_DOTDOT ? c->off - CURSOR_DOTDOT : 0;
+	unsigned number = c->off > CURSOR_DOTDOT ? (unsigned)(c->off - CURSOR_DOTDOT) : 0;
+	const struct attached *a;
 
-	for (size_t i = first; i < attach_count(attach_in(c->fs)); i++) {
-		const struct attached *a = attach_at(attach_in(c->fs), i);
+	while ((a = attach_next(attach_in(c->fs), number))) {
 		struct bucket_entry e;
 
+		number = a->number;
 		attached_entry(a, &e);
-		if (!add_entry(c, a->name, &e, CURSOR_DOTDOT + 1 + i))
+		if (!add_entry(c, a->name, &e, CURSOR_DOTDOT + number))
 			return false;
 	}
 	return true;
@@ -461,8 +465,11 @@ bool at_top_entries(struct mountfs *fs, fuse_req_t req, char *buf, size_t size, 
 
 uint64_t at_top_last(struct mountfs *fs, uint64_t root)
 {
-	return attach_in(fs) && root == ROOT_INO ? CURSOR_DOTDOT + attach_count(attach_in(fs)) :
-						   CURSOR_DOTDOT;
+	const struct attached *a = NULL, *last = NULL;
+
+	while (root == ROOT_INO && (a = attach_next(attach_in(fs), a ? a->number : 0)))
+		last = a;
+	return CURSOR_DOTDOT + (last ? last->number : 0);
 }
 
 void at_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -272,8 +272,10 @@ void at_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t t
 	if (at_top(fs, parent) || at_top(fs, to)) {
 		if (at_place(fs, parent) != at_place(fs, to))
 			fuse_reply_err(req, EXDEV);
-		else
+		else if (at_name(fs, parent, name))
 			at_refuse(req, parent, name, EBUSY);
+		else
+			at_refuse(req, to, to_name, flags & NOREPLACE ? EEXIST : EBUSY);
 		return;
 	}
 	if (!at_bucket(fs, parent) || !at_bucket(fs, to)) {

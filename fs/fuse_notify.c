@@ -123,6 +123,13 @@ static void on_lost(const struct op *op, const struct result *said, const struct
 		say(fs->notify, SAY_CONTENT, op->ino, SPAN_NULL);
 }
 
+static void on_attached(const char *name, void *arg)
+{
+	struct mountfs *fs = arg;
+
+	say_name(fs->notify, ROOT_INO, span_str(name));
+}
+
 static void expire_entry(struct fuse_session *s, fuse_ino_t parent, const char *name)
 {
 #ifdef HAVE_FUSE_EXPIRE_FLAGS
@@ -204,6 +211,7 @@ int notify_start(struct mountfs *fs)
 	fs->hooks.events = (struct commit_events){ .applied = on_applied,
 						   .lost = on_lost,
 						   .arg = fs };
+	fs->hooks.attached = on_attached;
 	volume_hooks_set(fs->v, &fs->hooks);
 	return 0;
 }

@@ -171,7 +171,7 @@ int status_json(struct status *st, const char *socket, const char *listen, struc
 	if (!is_bare(v))
 		json_set(root, "journal", journal_part(&s));
 	json_set(root, "stores", stores);
-	if (v->attach)
+	if (attach_any(v->attach))
 		json_set(root, "attached", status_attached(v));
 	json_set(root, "namespace", namespace_part(&s));
 	json_set(root, "cache", cache_part(v, &s));

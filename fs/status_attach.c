@@ -24,6 +24,7 @@ static struct json *one_part(const struct attached *a)
 		json_append(stores, status_store(replicas_store(a->replicas, i), &h));
 	}
 	json_set_str(j, "name", a->name);
+	json_set_bool(j, "of_volume", a->of_volume);
 	json_set_bool(j, "read_only", a->read_only);
 	json_set_real(j, "ttl_seconds", (double)a->ttl_ns / NS_PER_S);
 	json_set_uint(j, "files", st.files);
@@ -32,6 +33,7 @@ static struct json *one_part(const struct attached *a)
 	json_set_uint(j, "lists", st.lists);
 	json_set_uint(j, "heads", st.heads);
 	json_set_uint(j, "missed", attach_missing(a));
+	json_set_str(j, "refused", a->refused);
 	json_set(j, "stores", stores);
 	return j;
 }
@@ -40,16 +42,18 @@ struct json *status_attached(const struct volume *v)
 {
 	struct json *all = json_array_new();
 
-	for (size_t i = 0; i < attach_count(v->attach); i++)
-		json_append(all, one_part(attach_at(v->attach, i)));
+	const struct attached *a = NULL;
+
+	while ((a = attach_next(v->attach, a ? a->number : 0)))
+		json_append(all, one_part(a));
 	return all;
 }
 
 bool status_attached_degraded(const struct volume *v)
 {
-	for (size_t i = 0; v->attach && i < attach_count(v->attach); i++) {
-		const struct attached *a = attach_at(v->attach, i);
+	const struct attached *a = NULL;
 
+	while ((a = attach_next(v->attach, a ? a->number : 0))) {
 		for (unsigned s = 0; s < replicas_count(a->replicas); s++) {
 			struct replica_health h;
 
@@ -70,8 +74,9 @@ static void gauge(const char *name, const char *help, const char *labels, double
 
 void status_attached_gauges(const struct volume *v)
 {
-	for (size_t i = 0; v->attach && i < attach_count(v->attach); i++) {
-		const struct attached *a = attach_at(v->attach, i);
+	const struct attached *a = NULL;
+
+	while ((a = attach_next(v->attach, a ? a->number : 0))) {
 		struct bucket_status st;
 		char labels[160];
 

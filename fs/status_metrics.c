@@ -107,7 +107,7 @@ int status_metrics(struct status *st, struct buf *ret)
 		set_store_gauges(st->v, &s, i);
 	set_mount_gauges(st->v, &s);
 	set_local_gauges(&s);
-	if (st->v->attach)
+	if (attach_any(st->v->attach))
 		status_attached_gauges(st->v);
 	status_program_errors();
 	return metrics_write(ret);

@@ -12,7 +12,7 @@
 #define BOOT_NS (300 * NS_PER_S) /* to follow the journal to its tip */
 
 /* The commit task's events go to whoever serves the kernel just now. */
-static const struct volume_hooks *hooks(struct volume *v)
+const struct volume_hooks *volume_hooks_get(struct volume *v)
 {
 	LOCK_SCOPE(&v->sync.lock);
 
@@ -21,7 +21,7 @@ static const struct volume_hooks *hooks(struct volume *v)
 
 static void on_applied(const struct op *op, const struct result *res, void *arg)
 {
-	const struct volume_hooks *h = hooks(arg);
+	const struct volume_hooks *h = volume_hooks_get(arg);
 
 	if (h && h->events.applied)
 		h->events.applied(op, res, h->events.arg);
@@ -30,16 +30,23 @@ static void on_applied(const struct op *op, const struct result *res, void *arg)
 static void on_lost(const struct op *op, const struct result *said, const struct result *now,
 		    void *arg)
 {
-	const struct volume_hooks *h = hooks(arg);
+	const struct volume_hooks *h = volume_hooks_get(arg);
 
 	if (h && h->events.lost)
 		h->events.lost(op, said, now, h->events.arg);
 }
 
+static void on_attached(void *arg)
+{
+	struct volume *v = arg;
+
+	event_set(&v->attach_changed);
+}
+
 static void on_stopped(const char *why, void *arg)
 {
 	struct volume *v = arg;
-	const struct volume_hooks *h = hooks(v);
+	const struct volume_hooks *h = volume_hooks_get(v);
 
 	log_error("volume", "the mount is read-only from now on", "why=\"%s\"", why);
 	lock_take(&v->sync.lock);
@@ -144,7 +151,11 @@ static int open_journal(struct volume *v)
 
 static int open_commit(struct volume *v, char *err, size_t err_size)
 {
-	const struct commit_events events = { on_applied, on_lost, on_stopped, v };
+	const struct commit_events events = { .applied = on_applied,
+					      .lost = on_lost,
+					      .attached = on_attached,
+					      .stopped = on_stopped,
+					      .arg = v };
 	char host[64] = "?", who[96];
 	struct commit_options o = { .hold_ns = 2 * NS_PER_S,
 				    .delay_ns = NS_PER_S / 2,
@@ -282,6 +293,7 @@ int volume_open(struct config *takes_cfg, const struct mount_options *o, struct 
 	v->config = takes_cfg;
 	v->options = o;
 	v->cache_lock_fd = -1;
+	event_init(&v->attach_changed);
 	lock_init(&v->sync.lock, RANK_LEAF);
 	r = open_all(v, err, err_size);
 	if (r)
@@ -323,6 +335,7 @@ int volume_close(struct volume *v, uint64_t deadline_ns)
 	int r, stopped;
 
 	v->checkpoints = checkpoint_keeper_free(v->checkpoints);
+	v->attach_keeper = attach_keeper_free(v->attach_keeper);
 	r = volume_sync(v, false, deadline_ns);
 	if (is_bare(v)) {
 		volume_free(v);
@@ -346,6 +359,7 @@ struct volume *volume_free(struct volume *v)
 	checkpoint_keeper_free(v->checkpoints);
 	if (v->data)
 		data_on_bad(v->data, NULL, NULL);
+	attach_keeper_free(v->attach_keeper);
 	attach_free(v->attach);
 	repair_free(v->repair);
 	data_free(v->data);
@@ -360,6 +374,7 @@ struct volume *volume_free(struct volume *v)
 	if (v->cache_lock_fd >= 0)
 		close(v->cache_lock_fd);
 	lock_release(&v->sync.lock);
+	event_release(&v->attach_changed);
 	free(v->cache_dir);
 	free(v->name);
 	config_free(v->config);

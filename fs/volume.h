@@ -29,6 +29,11 @@
 /* What the kernel's side wants to hear from the commit task; see struct commit_events. */
 struct volume_hooks {
 	struct commit_events events;
+	/*
+	 * A bucket of the root was attached or detached; called with events.arg, on a task of its
+	 * own.
+	 */
+	void (*attached)(const char *name, void *arg);
 };
 
 struct volume {
@@ -64,7 +69,9 @@ struct volume {
 	struct repair *repair;                /* makes missing copies, rewrites bad ones */
 	struct checkpoint_keeper *checkpoints; /* writes them; NULL: read-only */
 
-	struct attach *attach;                /* the attached buckets, or NULL: none */
+	struct attach *attach;                /* the attached buckets */
+	struct attach_keeper *attach_keeper;  /* of those that the namespace names; bare: NULL */
+	struct event attach_changed;          /* the namespace names others */
 	struct sealer *attach_sealer;         /* of a mount of nothing but buckets; else NULL */
 	uint64_t opened_ns;                   /* clock_now() when it was ready */
 
@@ -93,6 +100,15 @@ int volume_close(struct volume *v, uint64_t deadline_ns);
 /* Takes it down as it is. */
 struct volume *volume_free(struct volume *v);
 DEFINE_CLEANUP(struct volume *, volume_free)
+
+/*
+ * What follows the namespace's list of attached buckets. settle: returns when the mount shows what
+ * the namespace says by now; 0, -ETIMEDOUT.
+ */
+struct attach_keeper;
+must_check int attach_keeper_new(struct volume *v, struct attach_keeper **ret);
+struct attach_keeper *attach_keeper_free(struct attach_keeper *k);
+int attach_keeper_settle(struct attach_keeper *k, uint64_t deadline_ns);
 
 /* From now on `h` (borrowed until replaced; NULL: nobody) hears the events of the commit task. */
 void volume_hooks_set(struct volume *v, const struct volume_hooks *h);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/text.h"
 
 /*
@@ -15,34 +16,66 @@
 #define LOCAL_KEY_SIZE 48u /* id, key */
 #define NAME_SHOWN_MAX 48u
 
+struct attach_spec volume_attach_spec(const struct volume *v, const struct config_attach *a,
+				      bool of_volume)
+{
+	return (struct attach_spec){ .name = a->name,
+				     .urls = (const char *const *)a->urls,
+				     .n_urls = a->n_urls,
+				     .of_volume = of_volume,
+				     .read_only = a->read_only || v->options->read_only,
+				     .ttl_ns = a->ttl_ns };
+}
+
+static void free_stores(struct store **stores, size_t n)
+{
+	while (n)
+		store_free(stores[--n]);
+}
+
+/* All of them, or none and a sentence. */
 static int open_stores(const struct volume *v, const struct config_attach *a, struct store **ret,
-		       size_t *ret_n, char *err, size_t err_size)
+		       char *err, size_t err_size)
 {
 	for (size_t i = 0; i < a->n_urls; i++) {
 		char why[512] = "";
 		int r = config_open_store(v->config, a->name, a->urls[i], &ret[i], why,
 					  sizeof(why));
 
-		if (r)
-			return say(r, err, err_size, "bucket %s: %s", a->name,
-				   *why ? why : strerror(-r));
-		*ret_n = i + 1;
+		if (!r)
+			continue;
+		free_stores(ret, i);
+		return say(r, err, err_size, "bucket %s: %s", a->name,
+			   *why ? why : strerror(-r));
 	}
 	return 0;
 }
 
-static int attach_one(struct volume *v, const struct config_attach *a, char *err, size_t err_size)
+static int attach_section(struct volume *v, const struct config_attach *a, char *err,
+			  size_t err_size)
 {
+	const struct attach_spec spec = volume_attach_spec(v, a, false);
 	struct store *stores[CONFIG_MIRRORS_MAX];
-	size_t n = 0;
-	int r = open_stores(v, a, stores, &n, err, err_size);
+	int r = open_stores(v, a, stores, err, err_size);
 
-	if (!r)
-		return attach_add(v->attach, a->name, stores, n,
-				  a->read_only || v->options->read_only, a->ttl_ns);
-	while (n)
-		store_free(stores[--n]);
-	return r;
+	return r ? r : attach_add(v->attach, &spec, stores);
+}
+
+int volume_attach_row(struct volume *v, const struct config_attach *row)
+{
+	struct attach_spec spec = volume_attach_spec(v, row, true);
+	struct store *stores[CONFIG_MIRRORS_MAX];
+	char why[512] = "";
+	int r = open_stores(v, row, stores, why, sizeof(why));
+
+	if (r == -ENOMEM)
+		return r;
+	if (r) {
+		spec.refused = why;
+		log_warn("attach", "a bucket of the volume cannot be opened on this machine",
+			 "why=\"%s\"", why);
+	}
+	return attach_add(v->attach, &spec, stores);
 }
 
 int volume_attach_open(struct volume *v, char *err, size_t err_size)
@@ -54,13 +87,12 @@ int volume_attach_open(struct volume *v, char *err, size_t err_size)
 		.memory_bytes = v->memory_bytes,
 		.deadline_ns = v->options->deadline_ns,
 	};
-	int r;
+	int r = attach_new(&o, &v->attach);
 
-	if (!v->config->n_attach)
-		return 0;
-	r = attach_new(&o, &v->attach);
 	for (size_t i = 0; !r && i < v->config->n_attach; i++)
-		r = attach_one(v, &v->config->attach[i], err, err_size);
+		r = attach_section(v, &v->config->attach[i], err, err_size);
+	if (!r && !is_bare(v))
+		r = attach_keeper_new(v, &v->attach_keeper);
 	return r;
 }
 

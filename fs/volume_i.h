@@ -65,8 +65,16 @@ must_check int volume_sources_open(struct volume *v);
 int volume_foreign_read(struct span reference, uint64_t off, size_t len, enum file_wait wait,
 			uint8_t *dst, void *arg);
 
-/* The attached buckets of the configuration. */
+/* Who hears events now, or NULL. */
+const struct volume_hooks *volume_hooks_get(struct volume *v);
+
+/* The attached buckets of the configuration, then those of the namespace. */
 must_check int volume_attach_open(struct volume *v, char *err, size_t err_size);
+/* Borrows from the section, or the row that is like one. */
+struct attach_spec volume_attach_spec(const struct volume *v, const struct config_attach *a,
+				      bool of_volume);
+/* Shows a bucket that the namespace names; if it cannot be opened here, as one that is refused. */
+must_check int volume_attach_row(struct volume *v, const struct config_attach *row);
 /* A mount of nothing but buckets: the name, the folder and the key of this machine. */
 must_check int volume_bare_open(struct volume *v, char *err, size_t err_size);
 

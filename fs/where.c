@@ -82,9 +82,7 @@ static bool is_attached(const struct volume *v, const char *path)
 {
 	const char *name = path + strspn(path, "/");
 
-	if (!v->attach || is_bare(v))
-		return v->attach;
-	return attach_find(v->attach, span_of(name, strcspn(name, "/")));
+	return is_bare(v) || attach_find(v->attach, span_of(name, strcspn(name, "/")));
 }
 
 static int where_volume(struct volume *v, const char *path, struct buf *ret)

@@ -76,6 +76,16 @@ static void attached_row(struct ui_table *t, const struct json *a, const struct 
 	ui_table_add(t, "%s", strcmp(text(s, "state"), "healthy") ? text(s, "last_error") : "");
 }
 
+/* This machine cannot open it. */
+static void refused_row(struct ui_table *t, const struct json *a)
+{
+	ui_table_add(t, "%s", text(a, "name"));
+	ui_table_add(t, "refused");
+	for (int i = 0; i < 5; i++)
+		ui_table_add(t, "-");
+	ui_table_add(t, "%s", text(a, "refused"));
+}
+
 /* Files and bytes as far as they were listed. */
 static void print_attached(const struct json *attached)
 {
@@ -87,6 +97,8 @@ static void print_attached(const struct json *attached)
 
 		for (size_t s = 0; s < json_count(stores); s++)
 			attached_row(&t, json_at(attached, i), json_at(stores, s));
+		if (!json_count(stores))
+			refused_row(&t, json_at(attached, i));
 	}
 	ui_table_print(&t);
 }

@@ -13,7 +13,8 @@ struct command {
 	int (*run)(const struct command *c, int argc, char **argv);
 };
 extern const struct command cmd_format, cmd_mount, cmd_umount, cmd_status, cmd_sync, cmd_where,
-	cmd_drill, cmd_doctor, cmd_fsck, cmd_scrub, cmd_top, cmd_refresh, cmd_log, cmd_config, cmd_debug,
+	cmd_drill, cmd_doctor, cmd_fsck, cmd_scrub, cmd_top, cmd_attach, cmd_detach, cmd_refresh,
+	cmd_log, cmd_config, cmd_debug,
 	cmd_version;
 /* cmd_bucket.c: the names of a mounted bucket that are mapped, for doctor. An exit status. */
 int doctor_names(const char *word, bool json);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 
 #define LOCAL_MEMORY (16 * MiB)
-#define NAME_KEY_MAX 128
+#define NAME_KEY_MAX 320
 
 struct attach {
 	struct attach_options o;
@@ -16,10 +16,11 @@ struct attach {
 	struct objects *objects;
 	struct mirrors *mirrors;
 	struct {
-		struct lock lock; /* RANK_LEAF: the mirrors' task looks while more are added */
-		struct attached **all;
+		struct lock lock; /* RANK_LEAF */
+		struct attached **all; /* those that were removed as well (A2) */
 		size_t n;
 	} sync;
+	unsigned _Atomic n_shown; /* for those who hold no lock */
 };
 
 static void attached_free(struct attached *one)
@@ -27,6 +28,7 @@ static void attached_free(struct attached *one)
 	bucket_free(one->bucket);
 	replicas_free(one->replicas);
 	free(one->identity);
+	free(one->refused);
 	free(one->name);
 	free(one);
 }
@@ -40,7 +42,8 @@ struct attach *attach_free(struct attach *a)
 	for (size_t i = 0; i < a->sync.n; i++)
 		attached_free(a->sync.all[i]);
 	free(a->sync.all);
-	kv_close(a->local);
+	if (a->local)
+		kv_close(a->local);
 	lock_release(&a->sync.lock);
 	free(a);
 	return NULL;
@@ -70,7 +73,7 @@ static struct attached *find_number(unsigned number, void *arg)
 
 	LOCK_SCOPE(&a->sync.lock);
 	for (size_t i = 0; i < a->sync.n; i++)
-		if (a->sync.all[i]->number == number)
+		if (a->sync.all[i]->number == number && !a->sync.all[i]->removed)
 			return a->sync.all[i];
 	return NULL;
 }
@@ -87,26 +90,30 @@ static int open_mirrors(struct attach *a)
 
 int attach_new(const struct attach_options *o, struct attach **ret)
 {
-	_cleanup_(attach_freep) struct attach *a = calloc(1, sizeof(*a));
-	const struct objects_options oo = { .pieces = o->pieces,
-					    .sealer = o->sealer,
-					    .memory_bytes = o->memory_bytes,
-					    .deadline_ns = o->deadline_ns };
-	int r;
+	struct attach *a = calloc(1, sizeof(*a));
 
 	if (!a)
 		return fail(-ENOMEM);
 	a->o = *o;
 	lock_init(&a->sync.lock, RANK_LEAF);
-	r = open_local(a);
-	if (!r)
-		r = objects_new(&oo, &a->objects);
-	if (!r)
-		r = open_mirrors(a);
-	if (r)
-		return r;
-	*ret = take_ptr(&a);
+	*ret = a;
 	return 0;
+}
+
+/* What all share costs a database and tasks: only where there is something to attach. */
+static int open_shared(struct attach *a)
+{
+	const struct objects_options oo = { .pieces = a->o.pieces,
+					    .sealer = a->o.sealer,
+					    .memory_bytes = a->o.memory_bytes,
+					    .deadline_ns = a->o.deadline_ns };
+	int r = a->local ? 0 : open_local(a);
+
+	if (!r && !a->objects)
+		r = objects_new(&oo, &a->objects);
+	if (!r && !a->mirrors)
+		r = open_mirrors(a);
+	return r;
 }
 
 static int number_read(struct kv *kv, struct span key, uint64_t *ret)
@@ -134,29 +141,28 @@ static int number_put(struct kv_batch *b, struct span key, uint64_t n)
 	return out.error ? out.error : kv_batch_put(b, LOCAL_META, key, buf_span(&value));
 }
 
-/* (A1) */
-static int number_of(struct kv *kv, const char *name, unsigned *ret)
+static bool number_used(struct attach *a, unsigned number)
+{
+	LOCK_SCOPE(&a->sync.lock);
+	for (size_t i = 0; i < a->sync.n; i++)
+		if (a->sync.all[i]->number == number)
+			return true;
+	return false;
+}
+
+/* The next one, from now on the name's. */
+static int number_draw(struct kv *kv, struct span key, unsigned *ret)
 {
 	static const char next_key[] = "attach-next";
-	_cleanup_(kv_batch_freep) struct kv_batch *b = NULL;
-	char key[NAME_KEY_MAX];
-	uint64_t number, next = 1;
-	int r;
+	_cleanup_(kv_batch_freep) struct kv_batch *b = kv_batch_new(kv);
+	uint64_t next = 1;
+	int r = number_read(kv, span_str(next_key), &next);
 
-	snprintf(key, sizeof(key), "attach/%s", name);
-	r = number_read(kv, span_str(key), &number);
-	if (r != KV_MISSING) {
-		if (!r)
-			*ret = (unsigned)number;
-		return r;
-	}
-	r = number_read(kv, span_str(next_key), &next);
 	if (r < 0)
 		return r;
-	b = kv_batch_new(kv);
 	if (!b)
 		return fail(-ENOMEM);
-	r = number_put(b, span_str(key), next);
+	r = number_put(b, key, next);
 	if (!r)
 		r = number_put(b, span_str(next_key), next + 1);
 	if (!r)
@@ -166,39 +172,59 @@ static int number_of(struct kv *kv, const char *name, unsigned *ret)
 	return r;
 }
 
+/* (A1) That of one that was removed is still the kernel's: another one has another (A2). */
+static int number_of(struct attach *a, const char *name, unsigned *ret)
+{
+	char key[NAME_KEY_MAX];
+	uint64_t number;
+	int r;
+
+	snprintf(key, sizeof(key), "attach/%s", name);
+	r = number_read(a->local, span_str(key), &number);
+	if (r < 0)
+		return r;
+	if (r == KV_MISSING || number_used(a, (unsigned)number))
+		return number_draw(a->local, span_str(key), ret);
+	*ret = (unsigned)number;
+	return 0;
+}
+
 static int add_stores(struct attached *one, struct store *const *takes, size_t n)
 {
 	const struct replicas_options opts = { .late_budget_bytes = 0 };
 	const struct replica_options plain = { .read_price = 0 };
-	_cleanup_buf_ struct buf identity = BUF_INIT(64 * KiB);
 	int r = replicas_new(&opts, &one->replicas);
 
 	for (size_t i = 0; i < n; i++) {
-		int x;
-
-		if (!r)
-			r = buf_addf(&identity, "%s%s", i ? "," : "", takes[i]->url);
 		if (r) {
 			store_free(takes[i]);
 			continue;
 		}
-		x = replicas_add(one->replicas, takes[i], &plain);
-		r = x < 0 ? x : 0;
+		r = replicas_add(one->replicas, takes[i], &plain);
+		r = MIN(r, 0);
 	}
-	if (r)
-		return r;
-	one->identity = strdup(buf_str(&identity));
-	return one->identity ? 0 : fail(-ENOMEM);
+	return r;
 }
 
-static int open_bucket(const struct attach *a, struct attached *one)
+/* The URLs, joined by commas. */
+static int identity_of(const struct attach_spec *spec, struct buf *ret)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < spec->n_urls; i++)
+		r = buf_addf(ret, "%s%s", i ? "," : "", spec->urls[i]);
+	return r;
+}
+
+static int open_bucket(struct attach *a, struct attached *one)
 {
 	struct bucket_options o = { .identity = one->identity,
 				    .replicas = one->replicas,
 				    .local = a->local,
 				    .ttl_ns = one->ttl_ns,
-				    .deadline_ns = a->o.deadline_ns };
-	int r = number_of(a->local, one->name, &one->number);
+				    .deadline_ns = a->o.deadline_ns,
+				    .refused = one->refused != NULL };
+	int r = number_of(a, one->name, &one->number);
 
 	o.number = one->number;
 	return r ? r : bucket_new(&o, &one->bucket);
@@ -215,27 +241,83 @@ static int list_add(struct attach *a, struct attached *takes)
 		return fail(-ENOMEM);
 	a->sync.all = all;
 	a->sync.all[a->sync.n++] = takes;
+	a->n_shown++;
 	return 0;
 }
 
-int attach_add(struct attach *a, const char *name, struct store *const *takes, size_t n,
-	       bool read_only, uint64_t ttl_ns)
+static int attached_new(struct attach *a, const struct attach_spec *spec, struct attached **ret)
 {
-	struct attached *one = calloc(1, sizeof(*one));
-	int r;
+	_cleanup_buf_ struct buf identity = BUF_INIT(64 * KiB);
+	struct attached *one;
+	int r = identity_of(spec, &identity);
 
-	if (!one) {
-		for (size_t i = 0; i < n; i++)
-			store_free(takes[i]);
+	if (r)
+		return r;
+	one = calloc(1, sizeof(*one));
+	if (!one)
+		return fail(-ENOMEM);
+	*one = (struct attached){ .owner = a,
+				  .name = strdup(spec->name),
+				  .identity = strdup(buf_str(&identity)),
+				  .refused = spec->refused ? strdup(spec->refused) : NULL,
+				  .of_volume = spec->of_volume,
+				  .read_only = spec->read_only,
+				  .ttl_ns = spec->ttl_ns };
+	if (!one->name || !one->identity || (spec->refused && !one->refused)) {
+		attached_free(one);
 		return fail(-ENOMEM);
 	}
-	one->owner = a;
-	one->name = strdup(name);
-	one->read_only = read_only;
-	one->ttl_ns = ttl_ns;
-	r = add_stores(one, takes, n);
-	if (!r && !one->name)
-		r = fail(-ENOMEM);
+	*ret = one;
+	return 0;
+}
+
+bool attached_is(const struct attached *one, const struct attach_spec *spec)
+{
+	_cleanup_buf_ struct buf identity = BUF_INIT(64 * KiB);
+
+	return !strcmp(one->name, spec->name) && one->of_volume == spec->of_volume &&
+	       one->read_only == spec->read_only && one->ttl_ns == spec->ttl_ns &&
+	       !identity_of(spec, &identity) && !strcmp(one->identity, buf_str(&identity));
+}
+
+/* (A2) */
+static bool show_again(struct attach *a, const struct attach_spec *spec)
+{
+	LOCK_SCOPE(&a->sync.lock);
+	for (size_t i = 0; i < a->sync.n; i++) {
+		struct attached *one = a->sync.all[i];
+
+		if (!one->removed || one->refused || spec->refused || !attached_is(one, spec))
+			continue;
+		one->removed = false;
+		a->n_shown++;
+		return true;
+	}
+	return false;
+}
+
+static void drop_stores(const struct attach_spec *spec, struct store *const *takes)
+{
+	for (size_t i = 0; !spec->refused && i < spec->n_urls; i++)
+		store_free(takes[i]);
+}
+
+int attach_add(struct attach *a, const struct attach_spec *spec, struct store *const *takes)
+{
+	struct attached *one = NULL;
+	int r = attach_find(a, span_str(spec->name)) ? fail(-EEXIST) : open_shared(a);
+
+	if (!r && show_again(a, spec)) {
+		drop_stores(spec, takes);
+		return 0;
+	}
+	if (!r)
+		r = attached_new(a, spec, &one);
+	if (r) {
+		drop_stores(spec, takes);
+		return r;
+	}
+	r = add_stores(one, takes, spec->refused ? 0 : spec->n_urls);
 	if (!r)
 		r = open_bucket(a, one);
 	if (!r)
@@ -245,32 +327,49 @@ int attach_add(struct attach *a, const char *name, struct store *const *takes, s
 	return r;
 }
 
-size_t attach_count(const struct attach *a)
+void attach_remove(struct attach *a, struct attached *one)
 {
-	return a->sync.n;
+	LOCK_SCOPE(&a->sync.lock);
+	a->n_shown -= !one->removed;
+	one->removed = true;
 }
 
-struct attached *attach_at(const struct attach *a, size_t i)
+bool attach_any(const struct attach *a)
 {
-	return a->sync.all[i];
+	return a->n_shown > 0;
 }
 
-struct attached *attach_find(const struct attach *a, struct span name)
+struct attached *attach_next(struct attach *a, unsigned number)
 {
+	struct attached *best = NULL;
+
+	LOCK_SCOPE(&a->sync.lock);
+	for (size_t i = 0; i < a->sync.n; i++) {
+		struct attached *one = a->sync.all[i];
+
+		if (!one->removed && one->number > number &&
+		    (!best || one->number < best->number))
+			best = one;
+	}
+	return best;
+}
+
+struct attached *attach_find(struct attach *a, struct span name)
+{
+	if (!attach_any(a))
+		return NULL;
+	LOCK_SCOPE(&a->sync.lock);
 	for (size_t i = 0; i < a->sync.n; i++)
-		if (span_equal(span_str(a->sync.all[i]->name), name))
+		if (!a->sync.all[i]->removed && span_equal(span_str(a->sync.all[i]->name), name))
 			return a->sync.all[i];
 	return NULL;
 }
 
-struct attached *attach_of(const struct attach *a, uint64_t ino)
+struct attached *attach_of(struct attach *a, uint64_t ino)
 {
-	const uint64_t number = (ino & ~ATTACHED_BIT) >> ATTACHED_SHIFT;
-
-	for (size_t i = 0; ino & ATTACHED_BIT && i < a->sync.n; i++)
-		if (a->sync.all[i]->number == number)
-			return a->sync.all[i];
-	return NULL;
+	return ino & ATTACHED_BIT && attach_any(a) ?
+		       find_number((unsigned)((ino & ~ATTACHED_BIT) >> ATTACHED_SHIFT), a) :
+		       NULL;
 }
 
 struct objects *attach_objects(const struct attach *a)
@@ -288,7 +387,7 @@ static struct span next_name(const char **path)
 	return span_of(at, len);
 }
 
-int attach_path(const struct attach *a, const char *path, struct attached **ret,
+int attach_path(struct attach *a, const char *path, struct attached **ret,
 		struct bucket_entry *ret_entry)
 {
 	struct attached *one = attach_find(a, next_name(&path));

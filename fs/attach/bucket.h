@@ -57,6 +57,7 @@ struct bucket_options {
 	struct kv *local;           /* borrowed */
 	uint64_t ttl_ns;            /* (B2) */
 	uint64_t deadline_ns;       /* how long a look may take */
+	bool refused;               /* there are no stores: all that would ask one is -EACCES */
 };
 struct bucket;
 must_check int bucket_new(const struct bucket_options *o, struct bucket **ret);

@@ -172,6 +172,8 @@ void belief_failed(struct bucket *b, uint64_t dir, int error)
 
 int belief_failure(struct bucket *b, uint64_t dir)
 {
+	if (b->o.refused)
+		return -EACCES;
 	LOCK_SCOPE(&b->sync.lock);
 	const struct failure *f = failure_locked(b, dir);
 

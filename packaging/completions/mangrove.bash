@@ -58,8 +58,9 @@ _mangrove_value()
 	--cache-dir) _mangrove_files d ;;
 	--log-level) _mangrove_words "error warn info debug" ;;
 	--mode) _mangrove_words "down slow errors none" ;;
+	--mirror) _mangrove_words "s3:// azblob:// gs:// file:///" && compopt -o nospace ;;
 	--store) [ "${COMP_WORDS[1]}" = scrub ] && _mangrove_words "$(_mangrove_stores)" || _mangrove_words "s3:// azblob:// gs:// file:///" && compopt -o nospace ;;
-	--timeout | --for | --share | --rate | --delay | --count | --acknowledge | --only | --cache-size | --kdf-* | --key-command) COMPREPLY=() ;;
+	--timeout | --ttl | --for | --share | --rate | --delay | --count | --acknowledge | --only | --cache-size | --kdf-* | --key-command) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -71,6 +72,8 @@ _mangrove_word()
 	mount) [ "$COMP_CWORD" = 2 ] && _mangrove_words "$(_mangrove_volumes)" || _mangrove_files d ;;
 	config | doctor) _mangrove_words "$(_mangrove_volumes)" ;;
 	fsck | scrub) _mangrove_words "$(_mangrove_volumes) $(_mangrove_mounts)" ;;
+	attach) [ "$COMP_CWORD" = 2 ] && _mangrove_words "s3:// azblob:// gs:// file:///" && compopt -o nospace ||
+		_mangrove_words "$(_mangrove_mounts)" ;;
 	umount | status | sync | top) _mangrove_words "$(_mangrove_mounts)" ;;
 	drill) [ "$COMP_CWORD" = 2 ] && _mangrove_words "$(_mangrove_stores)" || _mangrove_words "$(_mangrove_mounts)" ;;
 	debug) [ "$COMP_CWORD" = 2 ] && _mangrove_words checkpoint || _mangrove_words "$(_mangrove_mounts)" ;;
