@@ -207,6 +207,7 @@ static const struct store_ops ops = {
 	.list = azure_list,
 	.remove = azure_remove,
 	.copy = azure_copy,
+	.describe = azure_describe,
 	.upload_begin = azure_upload_begin,
 	.upload_part = azure_upload_part,
 	.upload_finish = azure_upload_finish,

@@ -29,6 +29,11 @@ void azure_condition(struct exchange *x, enum put_cond cond, const char *if_matc
 /* azure_judge.c */
 int azure_judge(struct exchange *x);
 
+/* azure_describe.c */
+void azure_describe(struct store *s, const struct describe_req *r, struct store_call *c);
+/* Its look was answered: a call's result, or AGAIN_MORE. */
+int azure_described(struct exchange *x);
+
 /* azure_upload.c */
 void azure_copy(struct store *s, const struct copy_req *r, struct store_call *c);
 void azure_upload_begin(struct store *s, const struct upload_req *r, struct store_call *c);

@@ -35,6 +35,8 @@ static int succeeded(struct exchange *x)
 		error = listing_parse_azure(buf_span(&x->req->text), &l);
 		return exchange_listed(x, error, &l);
 	}
+	if (c->op == STORE_DESCRIBE && x->req->method == HTTP_HEAD)
+		return azure_described(x);
 	/* who says "created" alone has stored it */
 	if (is_creation(c->op) && x->req->status != 201) {
 		exchange_explain(x, "an answer that means nothing to a put");
@@ -111,6 +113,7 @@ static int missing(struct exchange *x)
 		return x->conditional ? STORE_CHANGED : 0;
 	case STORE_GET:
 	case STORE_HEAD:
+	case STORE_DESCRIBE:
 		return STORE_MISSING;
 	case STORE_PUT:
 	case STORE_UPLOAD_FINISH:

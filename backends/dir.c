@@ -102,6 +102,8 @@ static int execute(struct dir_op *op)
 		return dir_remove(op);
 	case STORE_COPY:
 		return dir_copy(op);
+	case STORE_DESCRIBE:
+		return dir_describe(op);
 	case STORE_UPLOAD_BEGIN:
 		return dir_upload_begin(op);
 	case STORE_UPLOAD_PART:
@@ -296,6 +298,17 @@ static void copy(struct store *s, const struct copy_req *r, struct store_call *c
 	start(j);
 }
 
+static void describe(struct store *s, const struct describe_req *r, struct store_call *c)
+{
+	struct job *j = job_new(s, STORE_DESCRIBE, r->name, r->deadline_ns, c);
+
+	if (!j)
+		return;
+	copy_version(j->op.version, r->if_match);
+	j->op.meta = *r->meta;
+	start(j);
+}
+
 static void upload_begin(struct store *s, const struct upload_req *r, struct store_call *c)
 {
 	struct job *j = job_new(s, STORE_UPLOAD_BEGIN, r->name, r->deadline_ns, c);
@@ -379,6 +392,7 @@ static const struct store_ops dir_ops = {
 	.list = list,
 	.remove = remove_object,
 	.copy = copy,
+	.describe = describe,
 	.upload_begin = upload_begin,
 	.upload_part = upload_part,
 	.upload_finish = upload_finish,

@@ -23,7 +23,7 @@ struct dir_op {
 	/* copy, upload_part: the object that is read, and its version; "" any */
 	char from[STORE_NAME_MAX + 1];
 	char from_version[STORE_VERSION_MAX];
-	struct object_meta meta;     /* put, copy: to be written. get, head: the answer */
+	struct object_meta meta;     /* put, copy, describe: to be written. get, head: the answer */
 	bool keep_meta;              /* copy: that of the source */
 	struct store_upload *upload; /* of the call */
 	unsigned index;
@@ -42,6 +42,7 @@ int dir_head(struct dir_op *op);
 int dir_remove(struct dir_op *op);
 int dir_list(struct dir_op *op);
 int dir_copy(struct dir_op *op);
+int dir_describe(struct dir_op *op);
 int dir_upload_begin(struct dir_op *op);
 int dir_upload_part(struct dir_op *op);
 int dir_upload_finish(struct dir_op *op);

@@ -62,3 +62,12 @@ void dir_read_meta(int fd, struct object_meta *ret)
 	for (ssize_t at = 0; at < len; at += (ssize_t)strlen(names + at) + 1)
 		read_one(fd, names + at, ret);
 }
+
+/* The file's time stays, and so does its version. */
+int dir_describe(struct dir_op *op)
+{
+	int r;
+	_cleanup_close_ int fd = dir_open_object(op, op->name, op->version, &r);
+
+	return fd < 0 ? r : dir_write_meta(op, fd, &op->meta);
+}

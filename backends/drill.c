@@ -104,6 +104,11 @@ static int copy_request(struct drill *d, const struct store_request *r)
 		to->copy.if_match = keep_str(&at, r->copy.if_match);
 		to->copy.meta = keep_meta(d, r->copy.meta);
 		break;
+	case STORE_DESCRIBE:
+		to->describe.name = keep(&at, r->describe.name);
+		to->describe.if_match = keep_str(&at, r->describe.if_match);
+		to->describe.meta = keep_meta(d, r->describe.meta);
+		break;
 	case STORE_UPLOAD_BEGIN:
 		to->begin.name = keep(&at, r->begin.name);
 		to->begin.if_match = keep_str(&at, r->begin.if_match);

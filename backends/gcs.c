@@ -123,6 +123,27 @@ static void set_metadata(struct json *j, const struct object_meta *m)
 	json_set(j, "metadata", metadata);
 }
 
+/* A patch: what it does not name stays. */
+static void gcs_describe(struct store *s, const struct describe_req *r, struct store_call *c)
+{
+	_cleanup_(json_freep) struct json *j = json_object_new();
+	struct exchange *x = begin(s, c, HTTP_PATCH, r->name, r->deadline_ns);
+	int error;
+
+	if (!x)
+		return;
+	set_metadata(j, r->meta);
+	error = json_write(j, 0, &x->req->head);
+	if (error < 0) {
+		exchange_refuse(c, error == -EINVAL ? error : -ENOMEM);
+		return;
+	}
+	pairs_add(&x->req->headers, "Content-Type", "application/json; charset=UTF-8");
+	pairs_add(&x->req->query, "fields", "generation");
+	gcs_condition(x, r->if_match ? PUT_IF_MATCH : PUT_ALWAYS, r->if_match);
+	exchange_start(x);
+}
+
 /* The server checks the contents against it. */
 int gcs_description(const char *name, const struct object_meta *m, const uint32_t *crc,
 		    struct buf *ret)
@@ -245,6 +266,7 @@ static const struct store_ops ops = {
 	.list = gcs_list,
 	.remove = gcs_remove,
 	.copy = gcs_copy,
+	.describe = gcs_describe,
 	.upload_begin = gcs_upload_begin,
 	.upload_part = gcs_upload_part,
 	.upload_finish = gcs_upload_finish,

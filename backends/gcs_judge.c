@@ -70,7 +70,7 @@ static int described(struct exchange *x)
 		return x->writes ? STORE_UNKNOWN : fail(-EIO);
 	}
 	snprintf(c->version, sizeof(c->version), "%s", generation);
-	if (c->op == STORE_PUT)
+	if (c->op == STORE_PUT || c->op == STORE_DESCRIBE)
 		return 0;
 	read_metadata(j, &c->meta);
 	updated = json_str(j, "updated");
@@ -130,6 +130,7 @@ static int succeeded(struct exchange *x)
 		return got(x);
 	case STORE_HEAD:
 	case STORE_PUT:
+	case STORE_DESCRIBE:
 		return described(x);
 	case STORE_LIST:
 		error = listing_parse_gcs(buf_span(&x->req->text), &l);

@@ -33,6 +33,25 @@ bool object_meta_is_good(const struct object_meta *m)
 	       is_printable(m->content_type) && is_word(m->writer);
 }
 
+void object_meta_over(const struct object_meta *change, struct object_meta *onto)
+{
+	onto->has |= change->has;
+	if (change->has & META_MTIME)
+		onto->mtime_ns = change->mtime_ns;
+	if (change->has & META_MODE)
+		onto->mode = change->mode;
+	if (change->has & META_OWNER) {
+		onto->uid = change->uid;
+		onto->gid = change->gid;
+	}
+	if (change->symlink[0])
+		memcpy(onto->symlink, change->symlink, sizeof(onto->symlink));
+	if (change->content_type[0])
+		memcpy(onto->content_type, change->content_type, sizeof(onto->content_type));
+	if (change->writer[0])
+		memcpy(onto->writer, change->writer, sizeof(onto->writer));
+}
+
 const char *object_meta_type(const struct object_meta *m)
 {
 	return m && m->content_type[0] ? m->content_type : "application/octet-stream";

@@ -46,6 +46,8 @@ enum meta_style { META_S3, META_AZURE, META_GCS };
 
 /* Can all of it be written, as a header as well? */
 bool object_meta_is_good(const struct object_meta *m);
+/* What `change` says, upon what is known already. */
+void object_meta_over(const struct object_meta *change, struct object_meta *onto);
 /* "application/octet-stream" when m is NULL or says nothing. Borrowed. */
 const char *object_meta_type(const struct object_meta *m);
 /* Adds names and values, without content type; m may be NULL. Memory: pairs_error(). */

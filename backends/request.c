@@ -15,7 +15,7 @@ const char *http_method_name(enum http_method m)
 {
 	static const char *const names[] = {
 		[HTTP_GET] = "GET",   [HTTP_HEAD] = "HEAD",     [HTTP_PUT] = "PUT",
-		[HTTP_POST] = "POST", [HTTP_DELETE] = "DELETE",
+		[HTTP_POST] = "POST", [HTTP_PATCH] = "PATCH",   [HTTP_DELETE] = "DELETE",
 	};
 
 	return names[m];
@@ -24,7 +24,7 @@ const char *http_method_name(enum http_method m)
 static void set_method(struct request *r, enum http_method method)
 {
 	r->method = method;
-	r->sends_body = method == HTTP_PUT || method == HTTP_POST;
+	r->sends_body = method == HTTP_PUT || method == HTTP_POST || method == HTTP_PATCH;
 	r->repeatable = method == HTTP_GET || method == HTTP_HEAD;
 }
 

@@ -13,7 +13,7 @@
 #include "backends/pairs.h"
 #include "base/blob.h"
 
-enum http_method { HTTP_GET, HTTP_HEAD, HTTP_PUT, HTTP_POST, HTTP_DELETE };
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_PUT, HTTP_POST, HTTP_PATCH, HTTP_DELETE };
 const char *http_method_name(enum http_method m);
 
 enum request_end {
@@ -40,7 +40,7 @@ struct request {
 	struct buf head;   /* the body is head, then body, then tail */
 	struct blob *body; /* or NULL */
 	struct buf tail;
-	bool sends_body; /* even an empty one: PUT and POST */
+	bool sends_body; /* even an empty one: PUT, POST and PATCH */
 	bool repeatable; /* (Q2) reads */
 	bool no_proxy;   /* metadata services */
 	uint64_t deadline_ns;

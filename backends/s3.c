@@ -250,7 +250,7 @@ static int s3_look(struct exchange *x)
 {
 	char *path;
 
-	if (x->call->op != STORE_HEAD)
+	if (x->call->op != STORE_HEAD && x->call->op != STORE_DESCRIBE)
 		return s3_upload_look(x);
 	path = strdup(x->req->path);
 	if (!path)
@@ -269,6 +269,7 @@ static const struct store_ops ops = {
 	.list = s3_list,
 	.remove = s3_remove,
 	.copy = s3_copy,
+	.describe = s3_describe,
 	.upload_begin = s3_upload_begin,
 	.upload_part = s3_upload_part,
 	.upload_finish = s3_upload_finish,

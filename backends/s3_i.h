@@ -38,6 +38,11 @@ int s3_upload_succeeded(struct exchange *x);
 /* The answer to the question about a refused copy. */
 int s3_copy_looked(struct exchange *x);
 
+/* s3_describe.c */
+void s3_describe(struct store *s, const struct describe_req *r, struct store_call *c);
+/* Its look was answered: a call's result, or AGAIN_MORE. */
+int s3_described(struct exchange *x);
+
 bool s3_region_is_good(const char *s);
 /* (J3) of s3_judge.c: an error with status 200, or 0. */
 int s3_hidden_error(struct exchange *x);

@@ -123,6 +123,16 @@ static int headed(struct exchange *x)
 	return 0;
 }
 
+/* Of a describe: the look, or the copy. */
+static int looked_or_copied(struct exchange *x)
+{
+	if (x->req->method == HTTP_HEAD)
+		return s3_described(x);
+	if (x->req->method == HTTP_GET) /* the second look */
+		return exchange_because(x, -EAGAIN, "the object appeared just now");
+	return s3_upload_succeeded(x);
+}
+
 static int got(struct exchange *x)
 {
 	exchange_read_meta(x, S3_META);
@@ -147,6 +157,8 @@ static int succeeded(struct exchange *x)
 	case STORE_PUT:
 	case STORE_REMOVE:
 		break;
+	case STORE_DESCRIBE:
+		return looked_or_copied(x);
 	case STORE_COPY:
 	case STORE_UPLOAD_BEGIN:
 	case STORE_UPLOAD_PART:
@@ -170,6 +182,7 @@ static int refused_credentials(struct exchange *x)
 		[STORE_UPLOAD_PART] = "the credentials lack s3:PutObject",
 		[STORE_UPLOAD_FINISH] = "the credentials lack s3:PutObject",
 		[STORE_UPLOAD_ABORT] = "the credentials lack s3:AbortMultipartUpload",
+		[STORE_DESCRIBE] = "the credentials lack s3:GetObject or s3:PutObject",
 	};
 	const char *code = x->fault.code;
 
@@ -214,6 +227,7 @@ static int missing(struct exchange *x)
 	switch (x->call->op) {
 	case STORE_GET:
 	case STORE_HEAD:
+	case STORE_DESCRIBE:
 		return STORE_MISSING;
 	case STORE_UPLOAD_PART: /* that is copied of another object */
 		if (pairs_get(&x->req->headers, "x-amz-copy-source"))
@@ -290,7 +304,7 @@ int s3_judge(struct exchange *x)
 	result = by_code(x);
 	if (result)
 		return result;
-	if (x->call->op == STORE_COPY && is_too_large(x))
+	if ((x->call->op == STORE_COPY || x->call->op == STORE_DESCRIBE) && is_too_large(x))
 		return STORE_TOO_LARGE;
 	switch (status) {
 	case 403:
@@ -300,7 +314,7 @@ int s3_judge(struct exchange *x)
 	case 412:
 		return refused_condition(x);
 	case 416:
-		if (x->call->op == STORE_HEAD)
+		if (x->call->op == STORE_HEAD || x->call->op == STORE_DESCRIBE)
 			return exchange_because(x, -EAGAIN, "the object appeared just now");
 		return exchange_no_such_range(x);
 	}

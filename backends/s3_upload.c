@@ -309,6 +309,7 @@ int s3_upload_succeeded(struct exchange *x)
 {
 	switch (x->call->op) {
 	case STORE_COPY:
+	case STORE_DESCRIBE:
 		return published(x, "/CopyObjectResult/ETag");
 	case STORE_UPLOAD_FINISH:
 		return published(x, "/CompleteMultipartUploadResult/ETag");

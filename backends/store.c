@@ -55,6 +55,7 @@ const char *store_op_name(enum store_op op)
 		[STORE_UPLOAD_PART] = "upload_part",
 		[STORE_UPLOAD_FINISH] = "upload_finish",
 		[STORE_UPLOAD_ABORT] = "upload_abort",
+		[STORE_DESCRIBE] = "describe",
 	};
 
 	return names[op];
@@ -345,6 +346,12 @@ int store_copy(struct store *s, const struct copy_req *r, struct store_call **re
 			   ret);
 }
 
+int store_describe(struct store *s, const struct describe_req *r, struct store_call **ret)
+{
+	return store_start(s, &(struct store_request){ .op = STORE_DESCRIBE, .describe = *r },
+			   NULL, NULL, ret);
+}
+
 /* ---- start and wait ---- */
 
 static uint64_t later(uint64_t t, uint64_t by)
@@ -402,6 +409,13 @@ int store_remove_wait(struct store *s, const struct remove_req *r, struct store_
 int store_copy_wait(struct store *s, const struct copy_req *r, struct store_call **ret_call)
 {
 	return store_run(s, &(struct store_request){ .op = STORE_COPY, .copy = *r }, ret_call);
+}
+
+int store_describe_wait(struct store *s, const struct describe_req *r,
+			struct store_call **ret_call)
+{
+	return store_run(s, &(struct store_request){ .op = STORE_DESCRIBE, .describe = *r },
+			 ret_call);
 }
 
 /* ---- figures and drills ---- */

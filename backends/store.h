@@ -22,19 +22,20 @@
 #include "base/call.h"
 
 enum store_cond {
-	STORE_MISSING = 1, /* get, head: no such object */
+	STORE_MISSING = 1, /* get, head, describe: no such object */
 	/* PUT_IF_ABSENT: there is one already (perhaps one's own earlier attempt) */
 	STORE_EXISTS,
 	STORE_CHANGED, /* if_match, from_match: another version, or none */
 	STORE_RANGE,   /* get: the range begins at or after the end */
-	/* put, remove, copy, upload_finish: perhaps done, perhaps not (S4) */
+	/* put, remove, copy, describe, upload_finish: perhaps done, perhaps not (S4) */
 	STORE_UNKNOWN,
 	/*
 	 * upload_part, upload_finish: there is no such upload (any more): it was aborted or dropped
 	 * by the provider, or finished, perhaps by one's own earlier attempt
 	 */
 	STORE_GONE,
-	STORE_TOO_LARGE, /* copy: more than this store copies at once (upload.h: in parts) */
+	/* copy, describe: more than this store copies at once (upload.h: in parts) */
+	STORE_TOO_LARGE,
 };
 const char *store_condition_name(int cond);
 
@@ -99,6 +100,19 @@ struct copy_req {
 	uint64_t deadline_ns;
 };
 
+/*
+ * The metadata of an object changes, its contents do not: what meta->has names, and a link's
+ * target. The rest stays, what other tools have written as well; so does the content type. At S3 it
+ * is a copy of the object onto itself, which only its owner may read then, as any new one.
+ * STORE_TOO_LARGE: over 5 GiB there.
+ */
+struct describe_req {
+	struct span name;
+	const char *if_match; /* or NULL */
+	const struct object_meta *meta;
+	uint64_t deadline_ns;
+};
+
 struct list_entry {
 	char *name;
 	bool is_prefix; /* with a delimiter: a common prefix, which ends in it */
@@ -120,8 +134,9 @@ enum store_op {
 	STORE_UPLOAD_PART,
 	STORE_UPLOAD_FINISH,
 	STORE_UPLOAD_ABORT,
+	STORE_DESCRIBE,
 };
-#define STORE_OPS (STORE_UPLOAD_ABORT + 1)
+#define STORE_OPS (STORE_DESCRIBE + 1)
 const char *store_op_name(enum store_op op);
 
 struct store;
@@ -137,7 +152,7 @@ struct store_call {
 	/* The answer; valid when the call has finished. */
 	struct buf body;                 /* get */
 	uint64_t size;                   /* get, head: of the whole object, bytes */
-	char version[STORE_VERSION_MAX]; /* get, head, put, copy, upload_finish */
+	char version[STORE_VERSION_MAX]; /* get, head, put, copy, describe, upload_finish */
 	uint64_t modified_s;             /* get, head; 0: not told */
 	bool is_folder;                  /* head: as of struct list_entry */
 	/* head; get, but at GCS. From objects of others as far as there is any. */
@@ -189,6 +204,7 @@ struct store_ops {
 	void (*remove)(struct store *s, const struct remove_req *r, struct store_call *c);
 	/* NULL: the store has none */
 	void (*copy)(struct store *s, const struct copy_req *r, struct store_call *c);
+	void (*describe)(struct store *s, const struct describe_req *r, struct store_call *c);
 	/* NULL, and no limits: the store has none. c->upload is there from the start. */
 	void (*upload_begin)(struct store *s, const struct upload_req *r, struct store_call *c);
 	void (*upload_part)(struct store *s, const struct upload_part_req *r, struct store_call *c);
@@ -246,6 +262,8 @@ must_check int store_head(struct store *s, const struct head_req *r, struct stor
 must_check int store_list(struct store *s, const struct list_req *r, struct store_call **ret);
 must_check int store_remove(struct store *s, const struct remove_req *r, struct store_call **ret);
 must_check int store_copy(struct store *s, const struct copy_req *r, struct store_call **ret);
+must_check int store_describe(struct store *s, const struct describe_req *r,
+			      struct store_call **ret);
 /* The same with a function to run at the end (call_on_done), set before the start. */
 must_check int store_get_then(struct store *s, const struct get_req *r, call_fn *done, void *arg,
 			      struct store_call **ret);
@@ -264,6 +282,8 @@ int store_head_wait(struct store *s, const struct head_req *r, struct store_call
 int store_list_wait(struct store *s, const struct list_req *r, struct store_call **ret_call);
 int store_remove_wait(struct store *s, const struct remove_req *r, struct store_call **ret_call);
 int store_copy_wait(struct store *s, const struct copy_req *r, struct store_call **ret_call);
+int store_describe_wait(struct store *s, const struct describe_req *r,
+			struct store_call **ret_call);
 
 void store_stats_get(struct store *s, struct store_stats *ret);
 void store_drill(struct store *s, enum drill_mode mode, uint64_t until_ns);

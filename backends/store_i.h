@@ -15,6 +15,7 @@ struct store_request {
 		struct list_req list;
 		struct remove_req remove;
 		struct copy_req copy;
+		struct describe_req describe;
 		struct upload_req begin;
 		struct upload_part_req part;
 		uint64_t deadline_ns; /* finish, abort */
@@ -25,7 +26,7 @@ struct store_request {
 static inline bool store_op_publishes(enum store_op op)
 {
 	return op == STORE_PUT || op == STORE_REMOVE || op == STORE_COPY ||
-	       op == STORE_UPLOAD_FINISH;
+	       op == STORE_DESCRIBE || op == STORE_UPLOAD_FINISH;
 }
 
 /* Checks, counts and starts. 0, -EINVAL, -ENOMEM. */

@@ -38,6 +38,12 @@ static bool copy_is_good(const struct store *s, const struct copy_req *r)
 	       store_cond_is_good(r->cond, r->if_match) && meta_is_good(r->meta);
 }
 
+static bool describe_is_good(const struct store *s, const struct describe_req *r)
+{
+	return s->ops->describe && store_name_is_good(r->name) && r->meta &&
+	       object_meta_is_good(r->meta) && (!r->if_match || store_version_is_good(r->if_match));
+}
+
 static bool list_is_good(const struct list_req *r)
 {
 	return r->prefix.len <= STORE_NAME_MAX && r->after.len <= STORE_NAME_MAX &&
@@ -66,6 +72,8 @@ bool store_request_is_good(const struct store *s, const struct store_request *r)
 		       (!r->remove.if_match || store_version_is_good(r->remove.if_match));
 	case STORE_COPY:
 		return copy_is_good(s, &r->copy);
+	case STORE_DESCRIBE:
+		return describe_is_good(s, &r->describe);
 	case STORE_UPLOAD_BEGIN:
 	case STORE_UPLOAD_PART:
 	case STORE_UPLOAD_FINISH:
@@ -90,6 +98,8 @@ uint64_t store_request_deadline(const struct store_request *r)
 		return r->remove.deadline_ns;
 	case STORE_COPY:
 		return r->copy.deadline_ns;
+	case STORE_DESCRIBE:
+		return r->describe.deadline_ns;
 	case STORE_UPLOAD_BEGIN:
 		return r->begin.deadline_ns;
 	case STORE_UPLOAD_PART:
@@ -121,6 +131,9 @@ void store_dispatch(struct store *s, const struct store_request *r, struct store
 		break;
 	case STORE_COPY:
 		s->ops->copy(s, &r->copy, c);
+		break;
+	case STORE_DESCRIBE:
+		s->ops->describe(s, &r->describe, c);
 		break;
 	case STORE_UPLOAD_BEGIN:
 		s->ops->upload_begin(s, &r->begin, c);

@@ -30,27 +30,40 @@ static void meta_of(const struct at_call *c, struct object_meta *ret)
 	}
 }
 
-/* Nobody has it open for writing: the size is changed by a draft of its own. */
-static int truncate_closed(struct at_call *c, struct attached *a)
+static int change_size(struct at_call *c, struct writing *w, bool was_open)
 {
-	struct writing *w;
-	const uint64_t size = (uint64_t)c->attr.st_size;
-	int r = writing_open(c->fs, a, &c->entry, size == 0, true, &w);
+	int r = draft_truncate(w->draft, (uint64_t)c->attr.st_size, DRAFT_WAIT);
 
-	if (r)
-		return r;
-	r = draft_truncate(w->draft, size, DRAFT_WAIT);
-	if (!r)
-		r = writing_publish(w);
-	writing_unref(c->fs, w);
+	/* by path: there may be no handle left whose close would publish it */
+	return r || (was_open && c->by_handle) ? r : writing_publish(w);
+}
+
+/* Of a file: a draft of it does it, which is there already when somebody has it open to write. */
+static int change(struct at_call *c, struct attached *a)
+{
+	struct writing *w = writing_find(c->fs, c->ino);
+	const bool was_open = w != NULL, sized = c->set & FUSE_SET_ATTR_SIZE;
+	struct object_meta meta;
+	int r = 0;
+
+	meta_of(c, &meta);
+	if (!sized && !meta.has)
+		goto out;
+	if (!w)
+		r = writing_open(c->fs, a, &c->entry, sized && c->attr.st_size == 0, true, &w);
+	if (!r && sized)
+		r = change_size(c, w, was_open);
+	if (!r && meta.has)
+		r = writing_describe(w, &meta);
+out:
+	if (w)
+		writing_unref(c->fs, w);
 	return r;
 }
 
 static int setattr_fn(struct at_call *c, bool wait)
 {
 	struct attached *a = at_bucket(c->fs, c->ino);
-	struct object_meta meta;
-	struct writing *w;
 	int r = at_get_entry(c->fs, c->ino, wait, &c->entry);
 
 	if (r)
@@ -61,21 +74,7 @@ static int setattr_fn(struct at_call *c, bool wait)
 		return AT_WOULD_WAIT;
 	if (c->entry.is_dir)
 		return c->set & FUSE_SET_ATTR_SIZE ? -EISDIR : 0; /* it has none to keep */
-	meta_of(c, &meta);
-	w = writing_find(c->fs, c->ino);
-	if (!w && c->set & FUSE_SET_ATTR_SIZE)
-		r = truncate_closed(c, a);
-	else if (!w && meta.has)
-		r = -EOPNOTSUPP; /* it would be a copy of the whole object */
-	if (w && c->set & FUSE_SET_ATTR_SIZE)
-		r = draft_truncate(w->draft, (uint64_t)c->attr.st_size, DRAFT_WAIT);
-	if (w && !r && meta.has)
-		draft_meta(w->draft, &meta);
-	/* by path: there may be no handle left whose close would publish it */
-	if (w && !r && c->set & FUSE_SET_ATTR_SIZE && !c->by_handle)
-		r = writing_publish(w);
-	if (w)
-		writing_unref(c->fs, w);
+	r = change(c, a);
 	return r ? r : at_get_entry(c->fs, c->ino, true, &c->entry);
 }
 

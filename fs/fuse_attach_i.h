@@ -98,6 +98,8 @@ int writing_open(struct mountfs *fs, struct attached *a, const struct bucket_ent
 		 bool truncate, bool wait, struct writing **ret);
 /* Publishes, waits, and the listing knows it. */
 int writing_publish(struct writing *w);
+/* Mode, owner, time: now, or with what is to be published. */
+int writing_describe(struct writing *w, const struct object_meta *m);
 /* Referenced, or NULL. */
 struct writing *writing_find(struct mountfs *fs, uint64_t ino);
 struct writing *writing_named(struct mountfs *fs, uint64_t dir, const char *name);

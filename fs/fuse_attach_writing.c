@@ -141,16 +141,9 @@ int writing_open(struct mountfs *fs, struct attached *a, const struct bucket_ent
 	return 0;
 }
 
-int writing_publish(struct writing *w)
+/* What the draft did with the object is known here, too. */
+static int settle(struct writing *w, int r, uint64_t lacking, struct bucket_entry now)
 {
-	struct bucket_entry now;
-	uint64_t lacking;
-	int r;
-
-	if (!draft_dirty(w->draft))
-		return 0;
-	writing_entry(w, &now);
-	r = draft_publish(w->draft, &now, &lacking);
 	if (r) {
 		bucket_doubt(w->attached->bucket, w->entry.ino);
 		return r;
@@ -162,4 +155,28 @@ int writing_publish(struct writing *w)
 	w->entry = now;
 	lock_give(&w->fs->at_lock);
 	return bucket_note(w->attached->bucket, &now);
+}
+
+int writing_publish(struct writing *w)
+{
+	struct bucket_entry now;
+	uint64_t lacking;
+	int r;
+
+	if (!draft_dirty(w->draft))
+		return 0;
+	writing_entry(w, &now);
+	r = draft_publish(w->draft, &now, &lacking);
+	return settle(w, r, lacking, now);
+}
+
+int writing_describe(struct writing *w, const struct object_meta *m)
+{
+	struct bucket_entry now;
+	uint64_t lacking;
+	int r;
+
+	writing_entry(w, &now);
+	r = draft_describe(w->draft, m, &now, &lacking);
+	return r == DRAFT_WITH_NEXT ? 0 : settle(w, r, lacking, now);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fs/attach/draft_i.h"
 
+#include "base/log.h"
 #include "base/text.h"
 
 #include <stdio.h>
@@ -56,7 +57,7 @@ int draft_new(const struct draft_options *o, struct draft **ret)
 	cond_init(&d->cond);
 	d->o = *o;
 	d->excl = o->excl;
-	d->has_base = o->base != NULL;
+	d->has_base = d->inherits = o->base != NULL;
 	if (o->base)
 		d->base = *o->base;
 	snprintf(d->base.key, sizeof(d->base.key), "%s", o->key);
@@ -163,22 +164,6 @@ bool draft_dirty(struct draft *d)
 	return __atomic_load_n(&d->dirty, __ATOMIC_RELAXED);
 }
 
-void draft_meta(struct draft *d, const struct object_meta *m)
-{
-	if (enter(d, DRAFT_WAIT))
-		return;
-	d->meta.has |= m->has;
-	if (m->has & META_MTIME)
-		d->meta.mtime_ns = m->mtime_ns;
-	if (m->has & META_MODE)
-		d->meta.mode = m->mode;
-	if (m->has & META_OWNER) {
-		d->meta.uid = m->uid;
-		d->meta.gid = m->gid;
-	}
-	leave(d);
-}
-
 /* The next change begins upon what was published: a small one is kept, to be sent again. */
 static void rebase(struct draft *d)
 {
@@ -190,12 +175,13 @@ static void rebase(struct draft *d)
 	d->base_len = d->size;
 	if (d->size > DRAFT_WHOLE)
 		scratch_forget(d->scratch, 0, UINT64_MAX);
-	d->streaming = false;
+	d->streaming = d->late = false;
 	d->sequential = true;
 	d->sent = d->gone = 0;
 	d->dirty = false;
 }
 
+/* What is at the stores now is what the next change begins upon. */
 static void settle(struct draft *d, struct bucket_entry *ret, uint64_t *ret_lacking)
 {
 	ret->size = d->size;
@@ -217,6 +203,42 @@ static void settle(struct draft *d, struct bucket_entry *ret, uint64_t *ret_lack
 	rebase(d);
 }
 
+/* Parts carry what was known when they began. What came later is told now. */
+static void describe_late(struct draft *d, struct bucket_entry *ret, uint64_t *ret_lacking)
+{
+	struct object_meta m = d->meta;
+	int r;
+
+	m.writer[0] = m.content_type[0] = '\0';
+	r = draft_copies_describe(d, &m);
+	if (r == 0)
+		settle(d, ret, ret_lacking);
+	else
+		log_warn("attach", "an object is stored without its time, mode or owner",
+			 "key=%s error=%s", d->key, strerror(-r));
+}
+
+static int publish_busy(struct draft *d, struct bucket_entry *ret, uint64_t *ret_lacking)
+{
+	const bool late = d->late;
+	int r;
+
+	if (!(d->meta.has & META_MTIME)) {
+		d->meta.has |= META_MTIME;
+		d->meta.mtime_ns = (int64_t)clock_wall();
+	}
+	r = d->streaming || d->size > DRAFT_WHOLE ? draft_stream_publish(d)
+						   : draft_whole_publish(d);
+	if (r) {
+		d->error = r;
+		return r;
+	}
+	settle(d, ret, ret_lacking);
+	if (late)
+		describe_late(d, ret, ret_lacking);
+	return 0;
+}
+
 int draft_publish(struct draft *d, struct bucket_entry *ret, uint64_t *ret_lacking)
 {
 	int r = enter(d, DRAFT_WAIT);
@@ -224,21 +246,29 @@ int draft_publish(struct draft *d, struct bucket_entry *ret, uint64_t *ret_lacki
 	if (r)
 		return r;
 	*ret_lacking = 0;
-	if (!d->dirty || d->error) {
-		r = d->dirty ? d->error : 0;
-		leave(d);
-		return r;
-	}
-	if (!(d->meta.has & META_MTIME)) {
-		d->meta.has |= META_MTIME;
-		d->meta.mtime_ns = (int64_t)clock_wall();
-	}
-	r = d->streaming || d->size > DRAFT_WHOLE ? draft_stream_publish(d)
-						   : draft_whole_publish(d);
+	if (d->dirty)
+		r = d->error ? d->error : publish_busy(d, ret, ret_lacking);
+	leave(d);
+	return r;
+}
+
+int draft_describe(struct draft *d, const struct object_meta *m, struct bucket_entry *ret,
+		   uint64_t *ret_lacking)
+{
+	int r = enter(d, DRAFT_WAIT);
+
 	if (r)
-		d->error = r;
-	else
-		settle(d, ret, ret_lacking);
+		return r;
+	*ret_lacking = 0;
+	object_meta_over(m, &d->meta);
+	if (d->dirty || d->error) {
+		d->late |= d->streaming;
+		r = DRAFT_WITH_NEXT;
+	} else {
+		r = draft_copies_describe(d, m);
+		if (r == 0)
+			settle(d, ret, ret_lacking);
+	}
 	leave(d);
 	return r;
 }

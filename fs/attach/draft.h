@@ -28,6 +28,7 @@
 
 enum draft_cond {
 	DRAFT_WOULD_WAIT = 1, /* needs the network or memory: again where it may wait */
+	DRAFT_WITH_NEXT,      /* it will be published together with what is to be published */
 };
 enum draft_wait { DRAFT_NO_WAIT, DRAFT_WAIT };
 
@@ -62,11 +63,15 @@ must_check int draft_read(struct draft *d, uint64_t off, size_t len, uint8_t *ds
 uint64_t draft_size(struct draft *d);
 uint64_t draft_modified_s(struct draft *d);
 bool draft_dirty(struct draft *d);
-/* chmod, chown, utimes before the publication. */
-void draft_meta(struct draft *d, const struct object_meta *m);
 /*
- * Publishes and waits. Nothing to publish: 0 with *ret as it was. 0 with size, time and versions in
- * *ret, and the stores that lack it in *ret_lacking; -ESTALE, -EEXIST (F2); -EIO, -EACCES, -ENOSPC,
- * -ETIMEDOUT.
+ * chmod, chown, utimes: DRAFT_WITH_NEXT, when there is something to publish; else at the stores at
+ * once, and as draft_publish. -EFBIG: a store cannot do that with so large an object.
+ */
+must_check int draft_describe(struct draft *d, const struct object_meta *m,
+			      struct bucket_entry *ret, uint64_t *ret_lacking);
+/*
+ * Publishes and waits. Mode, owner and type of what was there stay, where nobody changed them.
+ * Nothing to publish: 0 with *ret as it was. 0 with size, time and versions in *ret, and the stores
+ * that lack it in *ret_lacking; -ESTALE, -EEXIST (F2); -EIO, -EACCES, -ENOSPC, -ETIMEDOUT.
  */
 must_check int draft_publish(struct draft *d, struct bucket_entry *ret, uint64_t *ret_lacking);

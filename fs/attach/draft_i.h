@@ -46,12 +46,15 @@ struct draft {
 	struct scratch *scratch;
 	uint64_t size;
 	struct object_meta meta;
+	bool inherits; /* what is known of the object that was opened is not in it yet */
 	uint64_t modified_s;
+	const struct object_meta *describes; /* while it does */
 	bool dirty;
 	bool sequential; /* nothing was written before the end */
 	int error;       /* it failed for good */
 	/* while parts are under way */
 	bool streaming;
+	bool late; /* metadata came after they had begun */
 	uint64_t part_size;
 	uint64_t sent; /* bytes that are in parts, from the beginning */
 	uint64_t gone; /* from base_len to here they are not kept any more (F6); 0: all are */
@@ -87,6 +90,8 @@ int draft_stream_publish(struct draft *d);
 /* As if no part had left. -EOPNOTSUPP: some are not kept. */
 int draft_stream_undo(struct draft *d);
 int draft_whole_publish(struct draft *d);
+/* Of what was opened, and nothing is to be published. 0, -ESTALE, -EFBIG, -EIO, ... */
+int draft_copies_describe(struct draft *d, const struct object_meta *m);
 /* Aborts what is under way there (F4). */
 void draft_copy_drop(struct draft *d, struct draft_copy *c);
 /* Is it asked under the condition (F2)? */

@@ -192,6 +192,68 @@ static int verdict(const struct draft *d)
 	return alive(d) ? 0 : first_error(d);
 }
 
+/*
+ * What is known of the object besides its bytes stays, where nobody changed it. If it cannot be
+ * had, or is another one now, the publication will say so.
+ */
+static void inherit(struct draft *d)
+{
+	const struct head_req req = { .name = span_str(d->key),
+				      .deadline_ns = draft_deadline(d) };
+	_cleanup_(store_call_unrefp) struct store_call *call = NULL;
+	struct draft_copy *c = d->copies;
+
+	while (c < d->copies + d->n - 1 && (c->error || is_left_out(d, c)))
+		c++;
+	if (!d->inherits || !*base_of(d, c) || store_head_wait(c->store, &req, &call) ||
+	    strcmp(call->version, base_of(d, c)) != 0)
+		return;
+	d->inherits = false;
+	call->meta.has &= ~(unsigned)META_MTIME;
+	call->meta.symlink[0] = call->meta.writer[0] = '\0';
+	object_meta_over(&d->meta, &call->meta);
+	d->meta = call->meta;
+}
+
+static int describe_once(struct draft *d, struct draft_copy *c, struct blob *none,
+			 uint64_t deadline_ns)
+{
+	_cleanup_(store_call_unrefp) struct store_call *call = NULL;
+	struct describe_req req = { .name = span_str(d->key),
+				    .meta = d->describes,
+				    .deadline_ns = deadline_ns };
+	int r;
+
+	if (draft_copy_decides(d, c) && *base_of(d, c))
+		req.if_match = base_of(d, c);
+	r = store_describe_wait(c->store, &req, &call);
+	if (r == 0)
+		snprintf(c->version, sizeof(c->version), "%s", call->version);
+	/* once more would meet its own success as somebody else's */
+	return r == STORE_UNKNOWN ? -EIO : r == STORE_MISSING ? STORE_CHANGED : r;
+}
+
+int draft_copies_describe(struct draft *d, const struct object_meta *m)
+{
+	int r;
+
+	d->describes = m;
+	for (unsigned i = 0; i < d->n; i++) {
+		struct draft_copy *c = &d->copies[i];
+
+		if (is_left_out(d, c))
+			draft_copy_failed(d, c, -EIO, "nothing: it is down");
+		else
+			try_until(d, c, NULL, describe_once, "describe");
+		if (c->error > 0)
+			break;
+	}
+	r = d->copies[0].error == STORE_TOO_LARGE ? -EFBIG : verdict(d);
+	for (unsigned i = 0; r && i < d->n; i++)
+		d->copies[i].error = 0;
+	return r;
+}
+
 int draft_whole_publish(struct draft *d)
 {
 	_cleanup_(blob_unrefp) struct blob *body = blob_new(d->size);
@@ -200,6 +262,7 @@ int draft_whole_publish(struct draft *d)
 
 	if (r)
 		return r;
+	inherit(d);
 	draft_draw_writer(d);
 	for (unsigned i = 0; i < d->n; i++) {
 		put_copy(d, &d->copies[i], body);
@@ -267,6 +330,7 @@ int draft_stream_begin(struct draft *d)
 	if (!d->part_size)
 		return -EFBIG;
 	d->streaming = true;
+	inherit(d);
 	draft_draw_writer(d);
 	for (unsigned i = 0; i < d->n; i++)
 		begin_copy(d, &d->copies[i]);

@@ -198,6 +198,7 @@ static unsigned features_of(char *names)
 		{ "aborts", ABORTS },
 		{ "aborted-is-absent", ABORTED_IS_ABSENT },
 		{ "upload-sums", UPLOAD_SUMS },
+		{ "patch-condition", PATCH_CONDITION },
 	};
 	unsigned features = 0;
 

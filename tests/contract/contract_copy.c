@@ -187,6 +187,60 @@ static void copy_on_conditions(void **state)
 	want(t, copy_to(t, "copyif/from", NULL, "copyif/gone", PUT_IF_MATCH, to), STORE_CHANGED);
 }
 
+static int describe(struct target *t, const char *name, const char *match,
+		    const struct object_meta *m)
+{
+	const struct describe_req r = { .name = span_str(name),
+					.if_match = match,
+					.meta = m,
+					.deadline_ns = in_ms(LONG_MS) };
+	struct store_call *c = NULL;
+	int result = store_describe_wait(t->store, &r, &c);
+
+	return ended(t, result, c);
+}
+
+/* What is named changes, the rest stays. */
+static void described_anew(void **state)
+{
+	const struct object_meta mode = { .has = META_MODE, .mode = 0600 };
+	const struct object_meta link = { .has = META_MTIME, .mtime_ns = 5, .symlink = "to" };
+	struct target *t = *state;
+	struct object_meta m = some;
+	char version[STORE_VERSION_MAX];
+
+	want(t, put_meta(t, "describe/a b+", 1, &some), 0);
+	memcpy(version, t->last->version, sizeof(version));
+	want(t, describe(t, "describe/a b+", version, &mode), 0);
+	memcpy(version, t->last->version, sizeof(version));
+	assert_true(version[0]);
+	m.mode = 0600;
+	want(t, head(t, "describe/a b+"), 0);
+	assert_string_equal(t->last->version, version);
+	want_meta(t, &m);
+	want_content(t, "describe/a b+", 1, 100);
+	want(t, describe(t, "describe/a b+", NULL, &link), 0);
+	m.mtime_ns = 5;
+	strcpy(m.symlink, "to");
+	want(t, head(t, "describe/a b+"), 0);
+	want_meta(t, &m);
+}
+
+static void described_on_condition(void **state)
+{
+	const struct object_meta mode = { .has = META_MODE, .mode = 0600 };
+	struct target *t = *state;
+	char old[STORE_VERSION_MAX];
+
+	want(t, describe(t, "describeif/none", NULL, &mode), STORE_MISSING);
+	want(t, put_seed(t, "describeif/a", 1, 100, PUT_ALWAYS, NULL), 0);
+	memcpy(old, t->last->version, sizeof(old));
+	want(t, put_seed(t, "describeif/a", 2, 100, PUT_ALWAYS, NULL), 0);
+	want(t, describe(t, "describeif/a", old, &mode), STORE_CHANGED);
+	want(t, head(t, "describeif/a"), 0);
+	want_meta(t, &(struct object_meta){});
+}
+
 static void copy_impossible(void **state)
 {
 	struct target *t = *state;
@@ -237,6 +291,9 @@ size_t checks_copy(struct CMUnitTest *to, const struct target *t)
 	ADD(to, n, copy_of_a_version);
 	ADD(to, n, copy_on_conditions);
 	ADD(to, n, copy_impossible);
+	ADD(to, n, described_anew);
+	if (!lacks(t, PATCH_CONDITION))
+		ADD(to, n, described_on_condition);
 	ADD(to, n, copy_of_an_upload);
 	return n;
 }

@@ -36,7 +36,7 @@ EMULATORS = {
     "minio": ("s3", ["match-on-remove"]),
     "azurite": ("azure", ["match-sees-missing", "aborted-is-absent"]),
     "fakegcs": ("gcs", ["match-on-remove", "credentials", "prefixes-in-pages", "copy-source", "copy-target", "part-again",
-                        "aborts", "upload-sums"]),
+                        "aborts", "upload-sums", "patch-condition"]),
 }
 
 

@@ -194,6 +194,24 @@ static int run_copy(struct mem_objects *o, struct mem_op *op, const struct mem_o
 	return run_put(o, op, obj);
 }
 
+/* As at S3: it has another version then. */
+static int run_describe(struct mem_objects *o, struct mem_op *op)
+{
+	struct mem_object *obj = mem_objects_find(o, op->name);
+	struct object_meta m;
+
+	if (!obj)
+		return STORE_MISSING;
+	if (!matches(op, obj))
+		return STORE_CHANGED;
+	m = op->meta;
+	m.content_type[0] = m.writer[0] = '\0';
+	object_meta_over(&m, &obj->meta);
+	obj->version = ++o->version;
+	tell_version(op, obj);
+	return 0;
+}
+
 /* ---- uploads ---- */
 
 static int run_begin(struct mem_objects *o, struct mem_op *op)
@@ -380,6 +398,8 @@ static int run(struct mem_objects *o, struct mem_op *op)
 		return run_remove(o, op, obj);
 	case STORE_COPY:
 		return run_copy(o, op, obj);
+	case STORE_DESCRIBE:
+		return run_describe(o, op);
 	case STORE_UPLOAD_BEGIN:
 		return run_begin(o, op);
 	case STORE_UPLOAD_PART:

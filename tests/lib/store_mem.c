@@ -354,6 +354,15 @@ static void mem_copy(struct store *s, const struct copy_req *r, struct store_cal
 	start(s, req, r->deadline_ns, c);
 }
 
+static void mem_describe(struct store *s, const struct describe_req *r, struct store_call *c)
+{
+	struct request *req = request_new(STORE_DESCRIBE, r->name, 0);
+
+	match_set(&req->op, r->if_match);
+	req->op.meta = *r->meta;
+	start(s, req, r->deadline_ns, c);
+}
+
 static void mem_upload_begin(struct store *s, const struct upload_req *r, struct store_call *c)
 {
 	start(s, request_new(STORE_UPLOAD_BEGIN, r->name, 0), r->deadline_ns, c);
@@ -409,6 +418,7 @@ static const struct store_ops mem_ops = {
 	.list = mem_list,
 	.remove = mem_remove,
 	.copy = mem_copy,
+	.describe = mem_describe,
 	.upload_begin = mem_upload_begin,
 	.upload_part = mem_upload_part,
 	.upload_finish = mem_upload_finish,

@@ -50,6 +50,7 @@ struct web_conf {
 	bool empty_pages;               /* before each page comes an empty one with a token */
 	/* A copy is not done at once: Azure after so many 100 ms, GCS after so many requests. */
 	uint64_t copy_steps;
+	uint64_t copy_max;              /* S3: the largest object that is copied at once */
 	uint64_t idle_s;                /* close a connection after so long without request */
 	int64_t fixed_now_s;            /* 0: the real clock */
 };

@@ -110,7 +110,7 @@ enum verb {
 	VERB_OBJECT_GET,
 	VERB_OBJECT_PUT,
 	VERB_OBJECT_DELETE,
-	VERB_OBJECTS,
+	VERB_OBJECTS, VERB_META,
 	VERB_UPLOADS,
 };
 
@@ -162,6 +162,7 @@ static void route(struct web_req *req)
 		{ "GET", "/-/object/", true, VERB_OBJECT_GET },
 		{ "PUT", "/-/object/", true, VERB_OBJECT_PUT },
 		{ "DELETE", "/-/object/", true, VERB_OBJECT_DELETE },
+		{ "GET", "/-/meta/", true, VERB_META },
 		{ "GET", "/-/objects/", true, VERB_OBJECTS },
 		{ "GET", "/-/uploads", false, VERB_UPLOADS },
 	};
@@ -236,6 +237,20 @@ static void object_put(struct web_req *req)
 	req->reply.status = 200;
 }
 
+/* The user metadata of an object, under the names that the dialect stores. */
+static void meta(struct web_req *req)
+{
+	struct web_object *object;
+	if (reply_cond(req, web_store_get(req->web->store, req->bucket, req->key, &object)))
+		return;
+	json_t *all = json_object();
+	for (size_t i = 0; i < object->nattrs; i++)
+		json_object_set_new(all, object->attrs[i].name,
+				    json_string_nocheck(object->attrs[i].value));
+	web_object_unref(object);
+	reply_json(req, all);
+}
+
 static void object_delete(struct web_req *req)
 {
 	if (!reply_cond(req, web_store_remove(req->web->store, req->bucket, req->key, NULL, NULL)))
@@ -288,6 +303,7 @@ static void run(struct web_req *req)
 	case VERB_OBJECT_GET: return object_get(req);
 	case VERB_OBJECT_PUT: return object_put(req);
 	case VERB_OBJECT_DELETE: return object_delete(req);
+	case VERB_META: return meta(req);
 	case VERB_OBJECTS: return objects(req);
 	case VERB_UPLOADS: return uploads(req);
 	case VERB_FAULT_CLEAR: web_faults_clear(req->web->faults); break;

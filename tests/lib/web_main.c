@@ -28,6 +28,7 @@ static const char help[] =
 	"  --cert FILE --key FILE speak TLS\n"
 	"  --page N               most keys in one page of a listing\n"
 	"  --empty-pages          put an empty page with a token before each page\n"
+	"  --copy-max N           S3: larger objects are copied by parts only (5 GiB)\n"
 	"  --copy-steps N         copies take N steps (Azure: of 100 ms; GCS: requests)\n"
 	"  --idle SECONDS         close connections that are idle for so long\n"
 	"  --now TIME             freeze the clock, as 20130524T000000Z\n"
@@ -50,7 +51,7 @@ static const char help[] =
 
 enum option_id {
 	OPT_DIALECT = 1, OPT_PORT, OPT_PORT_FILE, OPT_BUCKET, OPT_CERT, OPT_KEY, OPT_PAGE,
-	OPT_EMPTY_PAGES, OPT_COPY_STEPS, OPT_IDLE, OPT_NOW, OPT_HELP, OPT_ACCESS_KEY,
+	OPT_EMPTY_PAGES, OPT_COPY_MAX, OPT_COPY_STEPS, OPT_IDLE, OPT_NOW, OPT_HELP, OPT_ACCESS_KEY,
 	OPT_SECRET_KEY,
 	OPT_SESSION_TOKEN, OPT_REGION, OPT_ACCOUNT, OPT_ACCOUNT_KEY, OPT_TOKEN, OPT_JWT_PUBKEY,
 	OPT_REFRESH_TOKEN, OPT_TOKEN_LIFE, OPT_NAME_RATE,
@@ -65,6 +66,7 @@ static const struct option options[] = {
 	{ "key", required_argument, NULL, OPT_KEY },
 	{ "page", required_argument, NULL, OPT_PAGE },
 	{ "empty-pages", no_argument, NULL, OPT_EMPTY_PAGES },
+	{ "copy-max", required_argument, NULL, OPT_COPY_MAX },
 	{ "copy-steps", required_argument, NULL, OPT_COPY_STEPS },
 	{ "idle", required_argument, NULL, OPT_IDLE },
 	{ "now", required_argument, NULL, OPT_NOW },
@@ -140,6 +142,7 @@ static void option_set(struct web *web, enum option_id id, const char *arg)
 	case OPT_KEY: conf->key = arg; break;
 	case OPT_PAGE: conf->page = number(arg, 100000); break;
 	case OPT_EMPTY_PAGES: conf->empty_pages = true; break;
+	case OPT_COPY_MAX: conf->copy_max = number(arg, INT64_MAX); break;
 	case OPT_COPY_STEPS: conf->copy_steps = number(arg, 1000); break;
 	case OPT_IDLE: conf->idle_s = number(arg, 86400); break;
 	case OPT_NOW: conf->fixed_now_s = frozen_time(arg); break;

@@ -130,12 +130,31 @@ struct web_object *web_s3_copy_source(struct web_req *req)
 	return object;
 }
 
+/* Why this copy is none, or NULL. */
+static const char *copy_refused(struct web_req *req, const struct web_object *source,
+				const char *directive)
+{
+	const uint64_t most = req->web->conf.copy_max ? req->web->conf.copy_max : 5ull << 30;
+	if (strcmp(source->key, req->key) == 0 && !(directive && strcmp(directive, "REPLACE") == 0))
+		return "This copy request is illegal because it is trying to copy an object to "
+		       "itself without changing the object's metadata.";
+	if (source->len > most)
+		return "The specified copy source is larger than the maximum allowable size for a "
+		       "copy source.";
+	return NULL;
+}
+
 static void copy(struct web_req *req)
 {
 	const char *directive = web_header(req, "x-amz-metadata-directive");
 	struct web_object *source = web_s3_copy_source(req);
 	if (!source)
 		return;
+	const char *wrong = copy_refused(req, source, directive);
+	if (wrong) {
+		web_object_unref(source);
+		return web_s3_fail(req, 400, "InvalidRequest", wrong, "");
+	}
 	struct web_object *object = web_object_copy(source, req->key);
 	if (directive && strcmp(directive, "REPLACE") == 0) {
 		web_object_attrs_clear(object);

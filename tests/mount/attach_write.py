@@ -4,11 +4,15 @@
 """Objects of attached buckets written like files: what is large, in its middle, at its end, and what happens when something is cut."""
 
 import errno
+import json
 import os
 import sqlite3
+import stat
 import subprocess
 import sys
 import tarfile
+import time
+import urllib.parse
 import zipfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -133,6 +137,57 @@ def test_races_of_large_objects():
             fails(errno.ESTALE, lambda: os.close(fd))
             assert objects(rig, where) == ["big"], objects(rig, where)
             m.umount()
+
+
+def meta(rig, where, key):
+    """The metadata of an object, as the server holds them."""
+    return json.loads(rig.servers[where].control("GET", "meta/mangrove/" + urllib.parse.quote(key)).text)
+
+
+def test_attributes_after_close():
+    """chmod, chown, utimes become the object's metadata; what others wrote there stays; stat shows what a listing tells."""
+    mode = {"aws": ("x-amz-meta-mode", "0100750"), "azure": ("x-ms-meta-mode", "0100750"), "google": ("goog-reserved-posix-mode", "750")}
+    mtime = {"aws": ("x-amz-meta-mtime", "1234567890.5"), "azure": ("x-ms-meta-mtime", "2009-02-13T23:31:30.500000000Z"),
+             "google": ("goog-reserved-file-mtime", "1234567890")}
+    for where in CLOUDS:
+        with Buckets() as rig:
+            m = attach(rig, "data=" + rig.url(where))
+            for name, size in (("small", 5000), ("large", LARGE)):
+                path, data = m.path("data", name), pattern(name, size)
+                write_file(path, data)
+                os.chmod(path, 0o750)
+                os.utime(path, ns=(0, 1234567890500000000))
+                os.chown(path, 7, 8)
+                kept = meta(rig, where, name)
+                assert kept[mode[where][0]] == mode[where][1] and kept[mtime[where][0]] == mtime[where][1], kept
+                assert {k: v for k, v in kept.items() if k.endswith(("uid", "gid"))}, kept
+                assert content(rig, where, name) == data
+                with open(path, "ab") as f:
+                    f.write(b"more")
+                kept = meta(rig, where, name)
+                assert kept[mode[where][0]] == mode[where][1], ("the mode is lost by writing on", kept)
+                assert kept[mtime[where][0]] != mtime[where][1], "the old time of new contents"
+                subprocess.run(["cp", "-p", path, path + ".copy"], check=True)
+                assert meta(rig, where, name + ".copy")[mode[where][0]].endswith("644")
+            m.umount()
+            m = attach(rig, "data=" + rig.url(where), cache=os.path.join(rig.tmp, "cache2"))
+            st = os.stat(m.path("data/small"))
+            assert stat.S_IMODE(st.st_mode) == 0o644 and st.st_uid == os.getuid() and abs(st.st_mtime - time.time()) < 600, st
+            m.umount()
+
+
+def test_attributes_of_what_changed():
+    with Buckets() as rig:
+        rig.put("aws", "f", b"old")
+        m = attach(rig, "data=" + rig.url("aws"))
+        fd = os.open(m.path("data/f"), os.O_RDONLY)
+        rig.put("aws", "f", b"theirs")
+        fails(errno.ESTALE, lambda: os.fchmod(fd, 0o640))
+        os.close(fd)
+        assert "x-amz-meta-mode" not in meta(rig, "aws", "f")
+        os.chmod(m.path("data/f"), 0o600)  # by its name it is theirs
+        assert meta(rig, "aws", "f")["x-amz-meta-mode"] == "0100600" and content(rig, "aws", "f") == b"theirs"
+        m.umount()
 
 
 def test_a_full_cache():
