@@ -65,6 +65,8 @@ static apply_fn *apply_of(enum op_kind kind)
 		return apply_reap;
 	case OP_HOLD:
 		return apply_hold;
+	case OP_COLLECT:
+		return apply_collect;
 	case OP_REPACK:
 		return apply_repack;
 	case OP_KEYSLOT:

@@ -127,6 +127,7 @@ int apply_unmount(struct apply *a);
 int apply_fence(struct apply *a);
 int apply_more_inodes(struct apply *a);
 int apply_checkpoint(struct apply *a);
+int apply_collect(struct apply *a);
 int apply_attach(struct apply *a);
 int apply_detach(struct apply *a);
 int apply_keyslot(struct apply *a);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "fs/ns/lookup.h"
+#include "fs/ns/chunk.h"
 #include "fs/ns/row_io.h"
 
 static int format_tables(struct apply *a, const struct volume_format *f)
@@ -150,6 +151,31 @@ int apply_fence(struct apply *a)
 	if (a->op->value.len != INCARNATION_SIZE)
 		return EINVAL;
 	return mount_end(a, a->op->value.data, MOUNT_FENCED, &a->value);
+}
+
+static int note_grace(struct apply *a)
+{
+	const struct grace_row row = { .seconds = a->op->size };
+
+	return grace_row_store(a->view, &row);
+}
+
+/* Whoever collects says how long it has waited; from then on all mounts go by that. */
+int apply_collect(struct apply *a)
+{
+	const struct op *op = a->op;
+	int r;
+
+	if (op->size < GRACE_LEAST_S || op->saw >= a->ctx->slot)
+		return EINVAL;
+	r = note_grace(a);
+	for (size_t i = 0; i < op->n_chunks && !r; i++) {
+		bool done;
+
+		r = chunk_collect(a->view, op->chunks[i].id, op->saw, &done);
+		a->value += !r && done;
+	}
+	return r;
 }
 
 /* The state keeps the newest one; which others are there still is nothing of its business. */

@@ -64,6 +64,8 @@ int chunk_define_check(struct view *v, const struct op_chunk *c)
 
 	if (r)
 		return r == VIEW_MISSING ? 0 : r;
+	if (chunk_is_collected(&row))
+		return ESTALE;
 	if (row.length != c->length || row.key_epoch != c->key_epoch ||
 	    memcmp(row.salt, c->salt, sizeof(row.salt)))
 		return EINVAL;
@@ -144,6 +146,8 @@ int chunk_stored(struct view *v, const uint8_t id[CHUNK_ID_SIZE], uint64_t store
 	r = chunk_load(v, id, &row);
 	if (r)
 		return r == VIEW_MISSING ? 0 : r;
+	if (chunk_is_collected(&row))
+		return 0;
 	r = deficits_remove(v, id, stores);
 	if (r || (row.stores | stores) == row.stores)
 		return r;
@@ -167,4 +171,39 @@ int chunk_lacking(struct view *v, const uint8_t id[CHUNK_ID_SIZE], uint64_t stor
 		if (stores & UINT64_C(1) << i)
 			r = view_put(v, COL_DEFICIT, deficit_key(id, i, space), SPAN_NULL);
 	return r;
+}
+
+int chunk_author(struct view *v, const uint8_t id[CHUNK_ID_SIZE], struct mount_row *ret)
+{
+	_cleanup_buf_ struct buf owner = BUF_INIT(ROW_MAX), bytes = BUF_INIT(ROW_MAX);
+	int r = view_get(v, COL_BLOCK, span_of(id, 4), &owner);
+
+	if (r)
+		return r;
+	if (owner.len != INCARNATION_SIZE)
+		return -EBADMSG;
+	r = mount_load(v, owner.data, ret, &bytes);
+	ret->name = SPAN_NULL; /* borrowed */
+	return r;
+}
+
+int chunk_collect(struct view *v, const uint8_t id[CHUNK_ID_SIZE], uint64_t slot, bool *ret_done)
+{
+	struct mount_row author = { .status = MOUNT_UNMOUNTED };
+	struct chunk_row row;
+	int r = chunk_load(v, id, &row);
+
+	*ret_done = false;
+	if (r)
+		return r == VIEW_MISSING ? 0 : r;
+	if (!row.dead || row.dead > slot)
+		return 0;
+	*ret_done = true;
+	r = chunk_author(v, id, &author);
+	if (r < 0)
+		return r;
+	if (author.status != MOUNT_MOUNTED)
+		return view_delete(v, COL_CHUNK, span_of(id, CHUNK_ID_SIZE));
+	row.stores = row.want = 0;
+	return chunk_store(v, id, &row);
 }

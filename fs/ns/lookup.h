@@ -45,6 +45,11 @@ must_check int ns_volume(struct view *v, struct volume_row *ret, struct buf *ret
 must_check int ns_totals(struct view *v, struct totals_row *ret);
 /* NS_MISSING: none was announced yet. */
 must_check int ns_checkpoint(struct view *v, struct checkpoint_row *ret);
+/* How long what is dead stays in the stores, seconds. */
+must_check int ns_grace(struct view *v, uint64_t *ret);
+/* Who wrote a chunk, without its name; NS_MISSING: its number was never given. */
+must_check int ns_chunk_author(struct view *v, const uint8_t id[CHUNK_ID_SIZE],
+			       struct mount_row *ret);
 must_check int ns_mount(struct view *v, const uint8_t incarnation[INCARNATION_SIZE],
 			struct mount_row *ret, struct buf *ret_bytes);
 /*

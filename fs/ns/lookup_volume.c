@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Questions about the volume, its mounts, stores, chunks and orphans. */
 #include "fs/ns/foreign.h"
+#include "fs/ns/chunk.h"
 #include "fs/ns/lookup.h"
 #include "fs/ns/row_io.h"
 
@@ -22,6 +23,20 @@ int ns_totals(struct view *v, struct totals_row *ret)
 int ns_checkpoint(struct view *v, struct checkpoint_row *ret)
 {
 	return answer(checkpoint_row_load(v, ret));
+}
+
+int ns_grace(struct view *v, uint64_t *ret)
+{
+	struct grace_row row = { .seconds = GRACE_DEFAULT_S };
+	const int r = grace_row_load(v, &row);
+
+	*ret = row.seconds;
+	return r == VIEW_MISSING ? 0 : r;
+}
+
+int ns_chunk_author(struct view *v, const uint8_t id[CHUNK_ID_SIZE], struct mount_row *ret)
+{
+	return answer(chunk_author(v, id, ret));
 }
 
 int ns_mount(struct view *v, const uint8_t incarnation[INCARNATION_SIZE], struct mount_row *ret,

@@ -74,6 +74,7 @@ static const struct kind kinds[] = {
 	{ OP_REAP, "reap", F_INO | F_SAW_SLOT },
 	{ OP_HOLD, "hold", F_INO },
 	{ OP_REPACK, "repack", F_INO | F_OFFSET | F_VALUE | F_EXTENTS | F_CHUNKS },
+	{ OP_COLLECT, "collect", F_SAW_SLOT | F_SIZE | F_COPIES },
 	{ OP_KEYSLOT, "keyslot", F_OFFSET | F_VALUE },
 };
 

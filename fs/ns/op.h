@@ -71,6 +71,12 @@ enum op_kind {
 	 * no time changes. Result value = bytes replaced
 	 */
 	OP_REPACK = 44,
+	/*
+	 * chunks: ids of dead ones, which are forgotten if they died at or before slot `saw`; size
+	 * = the grace in seconds that was waited, from now on that of all mounts. -EINVAL: less
+	 * than GRACE_LEAST_S. Result value = chunks forgotten
+	 */
+	OP_COLLECT = 45,
 
 	/*
 	 * What opens the volume. off = number of the slot (below KEYSLOTS_MAX), value = the slot:

@@ -147,6 +147,22 @@ int checkpoint_row_load(struct view *v, struct checkpoint_row *ret)
 	return r ? r : checkpoint_row_decode(buf_span(&bytes), ret);
 }
 
+int grace_row_load(struct view *v, struct grace_row *ret)
+{
+	_cleanup_buf_ struct buf bytes = BUF_INIT(ROW_MAX);
+	const int r = view_get(v, COL_VOLUME, GRACE_KEY, &bytes);
+
+	return r ? r : grace_row_decode(buf_span(&bytes), ret);
+}
+
+int grace_row_store(struct view *v, const struct grace_row *row)
+{
+	_cleanup_buf_ struct buf bytes = BUF_INIT(ROW_MAX);
+	const int r = grace_row_encode(row, &bytes);
+
+	return r ? r : view_put(v, COL_VOLUME, GRACE_KEY, buf_span(&bytes));
+}
+
 static int first_key(struct span key, struct span value, void *arg)
 {
 	const int r = buf_add_span(arg, key);

@@ -28,5 +28,7 @@ must_check int volume_store(struct view *v, const struct volume_row *row);
 must_check int totals_load(struct view *v, struct totals_row *ret);
 must_check int totals_store(struct view *v, const struct totals_row *row);
 must_check int checkpoint_row_load(struct view *v, struct checkpoint_row *ret);
+must_check int grace_row_load(struct view *v, struct grace_row *ret);
+must_check int grace_row_store(struct view *v, const struct grace_row *row);
 /* Deletes every row of a column whose key begins with prefix. */
 must_check int rows_remove(struct view *v, enum column column, struct span prefix);

@@ -530,6 +530,27 @@ int checkpoint_row_decode(struct span s, struct checkpoint_row *ret)
 	return 0;
 }
 
+int grace_row_encode(const struct grace_row *r, struct buf *ret)
+{
+	struct writer w = WRITER(ret);
+	const size_t begin = ret->len;
+
+	write_varint(&w, r->seconds);
+	return finish(&w, begin);
+}
+
+int grace_row_decode(struct span s, struct grace_row *ret)
+{
+	struct reader rd = READER(s);
+	const struct grace_row r = { .seconds = read_varint(&rd) };
+	const int error = read_end(&rd);
+
+	if (error)
+		return error;
+	*ret = r;
+	return 0;
+}
+
 static void put_be64(uint64_t v, uint8_t ret[8])
 {
 	for (int i = 0; i < 8; i++)

@@ -22,7 +22,8 @@ enum column {
 	COL_ATTACH,     /* name in the root -> struct attach_row */
 	COL_POLICY,     /* be32 number -> opaque */
 	COL_PROJECT,    /* be32 number -> opaque */
-	COL_VOLUME,     /* "" -> volume_row; "t" -> totals_row; "c" -> checkpoint_row */
+	/* "" -> volume_row; "t" -> totals_row; "c" -> checkpoint_row; "g" -> grace_row */
+	COL_VOLUME,
 	/* chunk id, u8 store -> nothing: a copy that is wanted and nobody is making */
 	COL_DEFICIT,
 	COL_RESULT,     /* incarnation, u8 operation mod MOUNT_RESULTS -> struct result_row */
@@ -98,7 +99,8 @@ struct chunk_row {
 	uint64_t stores;    /* bit set: who has it */
 	uint64_t want;      /* bit set: who should (policy at its writing) */
 	uint32_t policy;
-	uint64_t born, dead; /* slots; dead 0: alive */
+	/* slots; dead 0: alive. Dead and wanted nowhere: collected (K4 of chunk.h) */
+	uint64_t born, dead;
 };
 must_check int chunk_row_encode(const struct chunk_row *r, struct buf *ret);
 must_check int chunk_row_decode(struct span s, struct chunk_row *ret);
@@ -187,9 +189,22 @@ struct checkpoint_row {
 must_check int checkpoint_row_encode(const struct checkpoint_row *r, struct buf *ret);
 must_check int checkpoint_row_decode(struct span s, struct checkpoint_row *ret);
 
+/*
+ * How long what is dead stays in the stores: what a mount shows that has not seen the tip for half
+ * of it could be gone.
+ */
+struct grace_row {
+	uint64_t seconds;
+};
+#define GRACE_DEFAULT_S (24 * 3600)
+#define GRACE_LEAST_S 60
+must_check int grace_row_encode(const struct grace_row *r, struct buf *ret);
+must_check int grace_row_decode(struct span s, struct grace_row *ret);
+
 #define VOLUME_KEY SPAN_NULL
 #define TOTALS_KEY SPAN_LITERAL("t")
 #define CHECKPOINT_KEY SPAN_LITERAL("c")
+#define GRACE_KEY SPAN_LITERAL("g")
 
 /* A number that a field of 32 bits holds. */
 uint32_t read_varint32(struct reader *rd);

@@ -135,6 +135,11 @@ static bool volume_ok(struct check *c, struct span key, struct span value)
 		check_slot(c, COL_VOLUME, key, checkpoint.slot);
 		return true;
 	}
+	if (span_equal(key, GRACE_KEY)) {
+		struct grace_row grace;
+
+		return !grace_row_decode(value, &grace) && grace.seconds >= GRACE_LEAST_S;
+	}
 	if (span_equal(key, TOTALS_KEY))
 		return !totals_row_decode(value, &c->totals);
 	return key.len == 0 && c->has_volume;
@@ -165,6 +170,13 @@ static bool source_ok(struct check *c, struct span key, struct span value)
 	return key.len == 4 && !source_row_decode(value, &row);
 }
 
+static bool attach_ok(struct check *c, struct span key, struct span value)
+{
+	struct attach_row row;
+
+	return key.len > 0 && key.len <= NAME_MAX_BYTES && !attach_row_decode(value, &row);
+}
+
 static bool opaque_ok(struct check *c, struct span key, struct span value)
 {
 	return true;
@@ -174,7 +186,7 @@ static bool (*const forms[COL_COUNT])(struct check *c, struct span key, struct s
 	[COL_INODE] = inode_ok,	    [COL_DENTRY] = bucket_ok, [COL_EXTENT] = extent_ok,
 	[COL_CHUNK] = chunk_ok,	    [COL_ORPHAN] = orphan_ok, [COL_MOUNT] = mount_ok,
 	[COL_XATTR] = xattr_ok,	    [COL_STORE] = store_ok,   [COL_KEYSLOT] = opaque_ok,
-	[COL_ATTACH] = opaque_ok,   [COL_POLICY] = opaque_ok, [COL_PROJECT] = opaque_ok,
+	[COL_ATTACH] = attach_ok,   [COL_POLICY] = opaque_ok, [COL_PROJECT] = opaque_ok,
 	[COL_VOLUME] = volume_ok,   [COL_DEFICIT] = deficit_ok, [COL_RESULT] = result_ok,
 	[COL_BLOCK] = block_ok,	    [COL_SOURCE] = source_ok,
 };

@@ -250,16 +250,8 @@ struct adopt {
 static bool is_author_alive(struct view *v, const uint8_t id[CHUNK_ID_SIZE])
 {
 	struct mount_row row;
-	struct buf bytes = BUF_INIT(ROW_MAX), owner = BUF_INIT(ROW_MAX);
-	bool alive = true;
 
-	/* The first four bytes of a chunk's id are a block number, and a block knows its mount. */
-	if (view_get(v, COL_BLOCK, span_of(id, 4), &owner) == 0 && owner.len == INCARNATION_SIZE &&
-	    ns_mount(v, owner.data, &row, &bytes) == 0)
-		alive = row.status == MOUNT_MOUNTED;
-	buf_release(&bytes);
-	buf_release(&owner);
-	return alive;
+	return ns_chunk_author(v, id, &row) != 0 || row.status == MOUNT_MOUNTED;
 }
 
 static int on_chunk(const uint8_t id[CHUNK_ID_SIZE], const struct chunk_row *row, void *arg)

@@ -107,6 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		SAME_ROW(volume_row, in);
 		SAME_ROW(totals_row, in);
 		SAME_ROW(checkpoint_row, in);
+		SAME_ROW(grace_row, in);
 		break;
 	case COL_SOURCE:
 		SAME_ROW(source_row, in);

@@ -625,6 +625,8 @@ static int run(struct model *m, const struct apply_context *ctx, const struct op
 	case OP_STORED:
 	case OP_DEFICIT:
 		return model_copies(m, op);
+	case OP_COLLECT:
+		return model_collect(m, ctx, op, ret_value);
 	case OP_REAP:
 		return reap(m, op, ret_value);
 	case OP_HOLD:

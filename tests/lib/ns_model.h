@@ -49,6 +49,7 @@ struct model_entry {
 struct model_chunk {
 	struct op_chunk c; /* stores: who has it */
 	uint64_t born, dead, deficits;
+	bool gone; /* collected; a place in the list all the same */
 };
 
 #define MODEL_ATTACHED 12
@@ -86,6 +87,7 @@ struct model {
 	unsigned n_references;
 	char sources[MODEL_REFERENCES][16]; /* URLs; number i + 1 */
 	unsigned n_sources;
+	uint64_t grace_s; /* 0: nobody said */
 	char keyslots[KEYSLOTS_MAX][16]; /* "": free */
 };
 
@@ -121,6 +123,8 @@ int model_truncate(struct model *m, const struct op *op);
 int model_punch(struct model *m, const struct op *op);
 int model_clone(struct model *m, const struct op *op, uint64_t *ret_value);
 int model_copies(struct model *m, const struct op *op);
+int model_collect(struct model *m, const struct apply_context *ctx, const struct op *op,
+		  uint64_t *ret_value);
 /* Chunks that lost their last byte die. */
 void model_bury(struct model *m, uint64_t slot);
 

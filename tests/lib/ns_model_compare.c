@@ -219,12 +219,14 @@ static int compare_deficit(const uint8_t *id, unsigned store, void *arg)
 
 static void compare_chunks(struct model *m, struct view *v)
 {
-	size_t n_deficits = 0;
+	size_t n_deficits = 0, n_chunks = 0;
 
-	for (size_t i = 0; i < m->n_chunks; i++)
+	for (size_t i = 0; i < m->n_chunks; i++) {
 		n_deficits += (size_t)__builtin_popcountll(m->chunks[i].deficits);
+		n_chunks += !m->chunks[i].gone;
+	}
 	assert_int_equal(ns_chunks(v, NULL, compare_chunk, m), 0);
-	assert_int_equal(rows(v, COL_CHUNK), m->n_chunks);
+	assert_int_equal(rows(v, COL_CHUNK), n_chunks);
 	assert_int_equal(ns_deficits(v, NULL, 0, compare_deficit, m), 0);
 	assert_int_equal(rows(v, COL_DEFICIT), n_deficits);
 }
@@ -327,6 +329,8 @@ static void compare_keyslots(struct model *m, struct view *v)
 
 void model_compare(struct model *m, struct view *v)
 {
+	uint64_t grace_s;
+
 	compare_nodes(m, v);
 	assert_int_equal(ns_orphans(v, 0, compare_orphan, m), 0);
 	compare_entries(m, v);
@@ -334,6 +338,8 @@ void model_compare(struct model *m, struct view *v)
 	compare_mounts(m, v);
 	compare_attached(m, v);
 	compare_totals(m, v);
+	assert_int_equal(ns_grace(v, &grace_s), 0);
+	assert_int_equal(grace_s, m->grace_s ? m->grace_s : 24 * 3600);
 	compare_sources(m, v);
 	compare_keyslots(m, v);
 }

@@ -14,7 +14,7 @@ uint8_t model_pattern(const uint8_t *id, uint64_t offset)
 struct model_chunk *model_chunk(const struct model *m, const uint8_t *id)
 {
 	for (size_t i = 0; i < m->n_chunks; i++)
-		if (!memcmp(m->chunks[i].c.id, id, CHUNK_ID_SIZE))
+		if (!m->chunks[i].gone && !memcmp(m->chunks[i].c.id, id, CHUNK_ID_SIZE))
 			return &m->chunks[i];
 	return NULL;
 }
@@ -109,6 +109,8 @@ static int check_chunks(const struct model *m, const struct op *op)
 	for (size_t i = 0; i < op->n_chunks; i++) {
 		const struct model_chunk *c = model_chunk(m, op->chunks[i].id);
 
+		if (c && c->dead && !c->c.want)
+			return ESTALE;
 		if (c && (c->c.length != op->chunks[i].length ||
 			  memcmp(c->c.salt, op->chunks[i].salt, 16) ||
 			  c->c.key_epoch != op->chunks[i].key_epoch))
@@ -316,7 +318,7 @@ int model_copies(struct model *m, const struct op *op)
 		struct model_chunk *c = model_chunk(m, op->chunks[i].id);
 		const uint64_t stores = op->chunks[i].stores;
 
-		if (!c)
+		if (!c || (c->dead && !c->c.want))
 			continue;
 		if (op->kind == OP_STORED) {
 			c->c.stores |= stores;
@@ -324,6 +326,28 @@ int model_copies(struct model *m, const struct op *op)
 		} else if (!c->dead) {
 			c->deficits |= stores & c->c.want & ~c->c.stores;
 		}
+	}
+	return 0;
+}
+
+int model_collect(struct model *m, const struct apply_context *ctx, const struct op *op,
+		  uint64_t *ret_value)
+{
+	if (op->size < 60 || op->saw >= ctx->slot)
+		return EINVAL;
+	m->grace_s = op->size;
+	for (size_t i = 0; i < op->n_chunks; i++) {
+		const uint8_t *id = op->chunks[i].id;
+		struct model_chunk *c = model_chunk(m, id);
+		const unsigned author = m->block_owner[id[3]];
+
+		if (!c || !c->dead || c->dead > op->saw)
+			continue;
+		if (author && m->mounts[author - 1].status == MOUNT_MOUNTED)
+			c->c.stores = c->c.want = 0;
+		else
+			c->gone = true;
+		++*ret_value;
 	}
 	return 0;
 }

@@ -299,6 +299,18 @@ static void random_copies(struct random *r, const struct model *m, struct op *op
 	space->chunks[0].stores = draw(r, 8);
 }
 
+static void random_collect(struct random *r, const struct model *m, struct op *op,
+			   struct random_space *space)
+{
+	op->n_chunks = draw(r, RANDOM_EXTENTS + 1);
+	op->chunks = space->chunks;
+	for (size_t i = 0; i < op->n_chunks; i++)
+		space->chunks[i] =
+			m->n_chunks ? m->chunks[draw(r, (uint32_t)m->n_chunks)].c : new_chunk(r, 1);
+	op->saw = draw(r, 30);
+	op->size = 59 + draw(r, 20);
+}
+
 static void random_orphan(struct random *r, const struct model *m, struct op *op)
 {
 	op->ino = any_ino(r, m, 0);
@@ -322,6 +334,7 @@ struct op random_op(struct random *r, const struct model *m, uint32_t block,
 		OP_WRITE,  OP_WRITE,  OP_WRITE,	 OP_WRITE,   OP_WRITE,	  OP_TRUNCATE,
 		OP_PUNCH,  OP_CLONE,  OP_CLONE,	 OP_STORED,  OP_DEFICIT,  OP_REAP,
 		OP_REAP,   OP_HOLD,   OP_ADOPT,	 OP_ADOPT,   OP_REPACK,	  OP_REPACK,
+		OP_COLLECT, OP_COLLECT,
 	};
 	struct op op = { .kind = kinds[draw(r, ARRAY_SIZE(kinds))] };
 	const bool taken = op.kind == OP_UNLINK || op.kind == OP_RMDIR || op.kind == OP_RENAME;
@@ -370,6 +383,9 @@ struct op random_op(struct random *r, const struct model *m, uint32_t block,
 	case OP_STORED:
 	case OP_DEFICIT:
 		random_copies(r, m, &op, space);
+		break;
+	case OP_COLLECT:
+		random_collect(r, m, &op, space);
 		break;
 	case OP_REAP:
 	case OP_HOLD:

@@ -140,5 +140,11 @@ static const struct op sample_ops[] = {
 	  .n_extents = 1,
 	  .chunks = sample_chunks,
 	  .n_chunks = 1 },
+	{ .kind = OP_COLLECT,
+	  SAMPLE_HEAD,
+	  .saw = 77,
+	  .size = 3600,
+	  .chunks = sample_chunks,
+	  .n_chunks = 1 },
 	{ .kind = OP_KEYSLOT, SAMPLE_HEAD, .off = 3, .value = SPAN_LITERAL("slot") },
 };

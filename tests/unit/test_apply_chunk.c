@@ -145,6 +145,114 @@ static void test_copies(void **state)
 	assert_int_equal(report(OP_DEFICIT, 'z', 4), 0);
 }
 
+/* ---- collected ---- */
+
+static int collect(uint8_t id, uint64_t slot)
+{
+	const struct op_chunk c = chunk(id, 1);
+
+	return rig_apply(R, (struct op){ .kind = OP_COLLECT,
+					 .saw = slot,
+					 .size = GRACE_LEAST_S,
+					 .chunks = &c,
+					 .n_chunks = 1 });
+}
+
+/* As rig_open() gives the first mount the block 1. */
+static int write_own(uint8_t last)
+{
+	struct op_chunk c = chunk(0, 100);
+	struct op_extent e = in_chunk(0, 100, 0, 0);
+
+	c.id[3] = e.row.chunk[3] = 1;
+	c.id[15] = e.row.chunk[15] = last;
+	return rig_apply(R, (struct op){ .kind = OP_WRITE,
+					 .ino = f,
+					 .flags = OP_WRITE_REPLACE,
+					 .extents = &e,
+					 .n_extents = 1,
+					 .chunks = &c,
+					 .n_chunks = 1 });
+}
+
+static bool is_known(const struct op_chunk *c)
+{
+	struct chunk_row row;
+	const int r = ns_chunk(rig.view, c->id, &row);
+
+	assert_true(r == 0 || r == NS_MISSING);
+	return r == 0;
+}
+
+/* What died after the slot, what lives, what is not there: none of it is touched. */
+static void test_collect(void **state)
+{
+	const struct op_chunk a = chunk('a', 100);
+	uint64_t grace;
+
+	assert_int_equal(ns_grace(rig.view, &grace), 0);
+	assert_int_equal(grace, GRACE_DEFAULT_S);
+	assert_int_equal(write_chunk(R, f, 0, 0, 100, 'a'), 0);
+	rig.slot += 10;
+	assert_int_equal(collect('a', rig.slot - 1), 0);
+	assert_int_equal(rig.res.value, 0);
+	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_TRUNCATE, .ino = f }), 0);
+	rig.slot++;
+	assert_int_equal(collect('a', rig.slot - 2), 0);
+	assert_int_equal(rig.res.value, 0);
+	assert_int_equal(collect('z', rig.slot - 1), 0);
+	assert_true(is_known(&a));
+	assert_int_equal(collect('a', rig.slot), -EINVAL); /* its own slot, not over yet */
+	assert_int_equal(collect('a', rig.slot - 1), 0);
+	assert_int_equal(rig.res.value, 1);
+	assert_false(is_known(&a));
+	assert_int_equal(ns_grace(rig.view, &grace), 0);
+	assert_int_equal(grace, GRACE_LEAST_S);
+	assert_int_equal(write_chunk(R, f, 0, 0, 100, 'a'), 0); /* nobody's number: as if new */
+}
+
+static void test_collect_grace(void **state)
+{
+	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_COLLECT, .size = GRACE_LEAST_S - 1 }),
+			 -EINVAL);
+}
+
+/* (K4): while the author is mounted, an operation of it may still be on its way. */
+static void test_collect_of_a_living_author(void **state)
+{
+	static const uint8_t other[INCARNATION_SIZE] = "another mount.";
+	struct op_chunk c = chunk(0, 100);
+	struct op op = { .kind = OP_COLLECT, .size = GRACE_LEAST_S, .chunks = &c, .n_chunks = 1 };
+	struct chunk_row row;
+
+	c.id[3] = c.id[15] = 1;
+	assert_int_equal(write_own(1), 0);
+	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_TRUNCATE, .ino = f }), 0);
+	op.saw = rig.slot++;
+	assert_int_equal(rig_apply(R, op), 0);
+	assert_int_equal(rig.res.value, 1);
+	assert_int_equal(ns_chunk(rig.view, c.id, &row), 0);
+	assert_int_equal(row.stores | row.want, 0);
+	assert_int_equal(write_own(1), -ESTALE);
+	c.stores = 7;
+	assert_int_equal(
+		rig_apply(R, (struct op){ .kind = OP_STORED, .chunks = &c, .n_chunks = 1 }), 0);
+	assert_int_equal(ns_chunk(rig.view, c.id, &row), 0);
+	assert_int_equal(row.stores, 0);
+	assert_int_equal(write_own(2), 0);
+	/* It ends; somebody else collects the rest. */
+	assert_int_equal(rig_apply_as(R, other,
+				      (struct op){ .kind = OP_MOUNT,
+						   .number = 1,
+						   .value = span_of(other, sizeof(other)) }),
+			 0);
+	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_UNMOUNT }), 0);
+	op.number = 2;
+	assert_int_equal(rig_apply_as(R, other, op), 0);
+	assert_int_equal(rig.res.value, 1);
+	assert_false(is_known(&c));
+}
+
 static int one_orphan(uint64_t ino, const struct orphan_row *row, void *arg)
 {
 	uint64_t *ret = arg;
@@ -203,6 +311,9 @@ int main(void)
 		TEST(test_unused_chunk),
 		TEST(test_shared_chunk),
 		TEST(test_copies),
+		TEST(test_collect),
+		TEST(test_collect_grace),
+		TEST(test_collect_of_a_living_author),
 		TEST(test_reap),
 	};
 

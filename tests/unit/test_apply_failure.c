@@ -177,6 +177,9 @@ static void test_copies(void **state)
 	check_op(op);
 	op.kind = OP_DEFICIT;
 	check_op(op);
+	op.kind = OP_COLLECT;
+	op.size = GRACE_LEAST_S;
+	check_op(op);
 	check_op((struct op){ .kind = OP_REAP, .ino = orphan });
 	check_op((struct op){ .kind = OP_HOLD, .ino = orphan });
 }

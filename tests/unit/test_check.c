@@ -452,6 +452,7 @@ static void test_not_a_row(void **state)
 		{ COL_INODE, 7 },  { COL_DENTRY, 15 }, { COL_EXTENT, 17 },  { COL_CHUNK, 15 },
 		{ COL_ORPHAN, 9 }, { COL_MOUNT, 15 },  { COL_XATTR, 8 },    { COL_STORE, 2 },
 		{ COL_VOLUME, 3 }, { COL_RESULT, 18 }, { COL_DEFICIT, 16 }, { COL_BLOCK, 5 },
+		{ COL_ATTACH, 9 }, { COL_SOURCE, 5 },
 	};
 	uint8_t key[18];
 

@@ -32,6 +32,7 @@ RECODE(result)
 RECODE(store)
 RECODE(volume)
 RECODE(totals)
+RECODE(grace)
 
 static uint64_t seed = 1;
 
@@ -239,6 +240,7 @@ static void test_small_rows(void **state)
 {
 	const struct orphan_row orphan = { .slot = 300, .time_ns = 1 };
 	const struct totals_row totals = { .files = 1, .directories = 2, .bytes = 1ull << 50 };
+	const struct grace_row grace = { .seconds = 300 };
 	const struct result_row result = { .error = -ENOTEMPTY, .value = 1ull << 40 };
 	const struct result_row bad[] = { { .error = 1 }, { .error = -5000 } };
 	_cleanup_buf_ struct buf b = BUF_INIT(LIMIT);
@@ -249,6 +251,9 @@ static void test_small_rows(void **state)
 	buf_clear(&b);
 	assert_int_equal(totals_row_encode(&totals, &b), 0);
 	check_row(recode_totals, buf_span(&b));
+	buf_clear(&b);
+	assert_int_equal(grace_row_encode(&grace, &b), 0);
+	check_row(recode_grace, buf_span(&b));
 	buf_clear(&b);
 	assert_int_equal(result_row_encode(&result, &b), 0);
 	assert_int_equal(result_row_decode(buf_span(&b), &out), 0);
