@@ -3,9 +3,9 @@
 /*
  * The tree of an attached bucket: what LIST says, remembered on this machine.
  *
- * (B1) A LIST answer gives everything a program sees of an entry; an object is asked for by itself
- *      (HEAD) only when a name is looked up in a directory that has not been listed, or whose
- *      listing is too old.
+ * (B1) A LIST answer gives everything a program sees of an entry. A name is asked for by itself
+ *      only when it is looked up in a directory that has not been listed, or whose listing is too
+ *      old; a LIST answers that, too.
  * (B2) What was listed is believed for `ttl_ns`; "no such name" as well. Then a look asks again,
  *      and waits for the answer. A store that does not answer leaves the old listing standing: it
  *      is served, and said so once in the log.

@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One name by itself (B1): HEAD of the object and LIST of one name below "name/", in parallel; at
- * another mirror when the first does not answer.
+ * One name by itself (B1). Whether it is a file, a directory, both or nothing is told by one LIST of
+ * what begins with it, as a rule: the object itself comes first, then names such as "a-b" and
+ * "a.txt", then "a/" for all that is below it. Where so many names lie between that "a/" is not on
+ * the page, "a/" is listed by itself. The object is asked for with HEAD when it alone is in
+ * question, or when pages come without any name (a store may send such).
+ *
+ * Another mirror is asked when the first does not answer.
  */
 #include "fs/attach/bucket_i.h"
 
 #include "backends/retry.h"
+
+#define NEAR_NAMES 32 /* of a page: more cost time, fewer a second question */
+#define NEAR_PAGES 3
 
 struct looking {
 	struct bucket *b;
@@ -18,6 +26,8 @@ struct looking {
 	struct buf prefix; /* of the directory */
 	/* The answers. */
 	bool has_file, has_dir;
+	bool all_seen; /* every name that begins with the key */
+	bool has_mark; /* "_$folder$" was among them */
 	struct row row; /* of the object */
 };
 
@@ -29,19 +39,14 @@ static int start_head(struct looking *l, uint64_t deadline_ns, struct store_call
 	return store_head(replicas_store(l->b->o.replicas, l->mirror), &q, ret);
 }
 
-static int start_list(struct looking *l, uint64_t deadline_ns, struct store_call **ret)
+static int start_list(struct looking *l, const struct list_req *q, struct store_call **ret)
 {
-	const struct list_req q = { .prefix = buf_span(&l->prefix), .max = 1,
-				    .deadline_ns = deadline_ns };
-
 	l->b->lists++;
-	return store_list(replicas_store(l->b->o.replicas, l->mirror), &q, ret);
+	return store_list(replicas_store(l->b->o.replicas, l->mirror), q, ret);
 }
 
-static int take_head(struct looking *l, struct store_call *c)
+static int take_head(struct looking *l, struct store_call *c, int r)
 {
-	const int r = ask_ended(l->b, l->mirror, c);
-
 	if (r == STORE_MISSING)
 		return 0;
 	if (r)
@@ -57,39 +62,106 @@ static int take_head(struct looking *l, struct store_call *c)
 	return 0;
 }
 
-static int take_list(struct looking *l, struct store_call *c)
+/* Waits for a call, however it was started, and tells what it is worth. */
+static int ended(struct looking *l, struct store_call *c, uint64_t deadline_ns)
 {
-	const int r = ask_ended(l->b, l->mirror, c);
+	return call_wait(&c->call, deadline_ns + NS_PER_S) == -ETIMEDOUT ?
+		       -ETIMEDOUT :
+		       ask_ended(l->b, l->mirror, c);
+}
 
+static int ask_file(struct looking *l, uint64_t deadline_ns)
+{
+	_cleanup_(store_call_unrefp) struct store_call *c = NULL;
+	int r = start_head(l, deadline_ns, &c);
+
+	return r ? r : take_head(l, c, ended(l, c, deadline_ns));
+}
+
+static int ask_dir(struct looking *l, uint64_t deadline_ns)
+{
+	_cleanup_(store_call_unrefp) struct store_call *c = NULL;
+	const struct list_req q = { .prefix = buf_span(&l->prefix), .max = 1,
+				    .deadline_ns = deadline_ns };
+	int r = start_list(l, &q, &c);
+
+	if (!r)
+		r = ended(l, c, deadline_ns);
 	/* a page may be empty and not the last one: something is there, or was a moment ago */
 	if (!r)
 		l->has_dir = c->n_entries > 0 || c->next_token;
 	return r;
 }
 
-/* Both questions at one mirror. */
+/* What a page of names that begin with the key says. */
+struct near {
+	bool file_known, dir_known;
+};
+
+static void take_near(struct looking *l, const struct store_call *c, struct near *n)
+{
+	const struct span key = buf_span(&l->key), prefix = buf_span(&l->prefix);
+
+	n->file_known |= c->n_entries > 0 || !c->next_token;
+	n->dir_known |= !c->next_token;
+	l->all_seen = !c->next_token;
+	for (size_t i = 0; i < c->n_entries; i++) {
+		const struct list_entry *e = &c->entries[i];
+		const struct span name = span_str(e->name);
+
+		if (!e->is_prefix && span_equal(name, key)) {
+			l->has_file = true;
+			l->row = (struct row){ .flags = e->is_folder ? ROW_MARK : 0,
+					       .size = e->size,
+					       .modified_s = e->modified_s };
+			memcpy(l->row.version[l->mirror], e->version, sizeof(e->version));
+		}
+		l->has_dir |= span_starts(name, prefix);
+		l->has_mark |= span_starts(name, key) &&
+			       span_equal(span_sub(name, key.len, name.len),
+					  SPAN_LITERAL(FOLDER_SUFFIX));
+		n->dir_known |= span_compare(name, prefix) >= 0;
+	}
+}
+
+/* Pages until one has a name. */
+static int ask_near(struct looking *l, uint64_t deadline_ns, struct near *ret)
+{
+	struct list_req q = { .prefix = buf_span(&l->key), .delimiter = '/', .max = NEAR_NAMES,
+			      .deadline_ns = deadline_ns };
+	_cleanup_free_ char *token = NULL;
+	int r = 0;
+
+	for (unsigned page = 0; !r && page < NEAR_PAGES && !ret->file_known; page++) {
+		_cleanup_(store_call_unrefp) struct store_call *c = NULL;
+
+		q.token = token;
+		r = start_list(l, &q, &c);
+		if (!r)
+			r = ended(l, c, deadline_ns);
+		if (r)
+			return r;
+		take_near(l, c, ret);
+		free(token);
+		token = take_ptr(&c->next_token);
+	}
+	return r;
+}
+
+/* At one mirror. */
 static int ask_once(struct looking *l, uint64_t deadline_ns)
 {
-	_cleanup_(store_call_unrefp) struct store_call *head = NULL, *list = NULL;
-	int r = l->file ? start_head(l, deadline_ns, &head) : 0;
-	int x = 0;
+	struct near n = { .file_known = !l->file, .dir_known = !l->dir };
+	int r = 0;
 
-	if (!r && l->dir)
-		r = start_list(l, deadline_ns, &list);
-	if (r) {
-		if (head)
-			call_cancel(&head->call);
-		return r;
-	}
-	if (head && call_wait(&head->call, deadline_ns + NS_PER_S) != -ETIMEDOUT)
-		r = take_head(l, head);
-	else if (head)
-		r = -ETIMEDOUT;
-	if (list && call_wait(&list->call, deadline_ns + NS_PER_S) != -ETIMEDOUT)
-		x = take_list(l, list);
-	else if (list)
-		x = -ETIMEDOUT;
-	return r ? r : x;
+	l->has_file = l->has_dir = l->has_mark = l->all_seen = false;
+	if (l->file && l->dir)
+		r = ask_near(l, deadline_ns, &n);
+	if (!r && !n.file_known)
+		r = ask_file(l, deadline_ns);
+	if (!r && !n.dir_known)
+		r = ask_dir(l, deadline_ns);
+	return r;
 }
 
 static int ask(struct looking *l)
@@ -222,7 +294,8 @@ static int look_and_note(struct looking *l)
 	r = ask(l);
 	if (!r)
 		r = note(l);
-	if (!r && l->dir && !l->has_dir && !l->has_file && rows_have_marks(l->b))
+	if (!r && l->dir && !l->has_dir && !l->has_file &&
+	    (l->has_mark || (!l->all_seen && rows_have_marks(l->b))))
 		r = look_for_mark(l);
 	return r;
 }

@@ -115,6 +115,28 @@ def test_no_head_for_a_listing():
         m.umount()
 
 
+def test_a_path_is_one_list_a_name():
+    """What was never listed is found by name: one LIST tells what a name is, also among names that begin alike."""
+    with Buckets() as rig:
+        m = attach(rig, *(f"{where}={rig.url(where)}" for where in rig.servers))
+        for where in rig.servers:
+            for key in ("dir/deeper/file", "dir/deeper/file-1", "dir-1", "dir.txt", "dir0/x", "empty/"):
+                rig.put(where, key, key.encode() if not key.endswith("/") else b"")
+            for path, lists in (("dir/deeper/file", 3), ("none", 1), ("dir-1", 1), ("empty", 1), ("dir0", 1), ("dir/deeper/fil", 1)):
+                before, full = rig.requests(where), m.path(where, path)
+                if "none" in path or path.endswith("fil"):
+                    fails(errno.ENOENT, lambda: os.stat(full))
+                elif path in ("empty", "dir0"):
+                    assert os.path.isdir(full)
+                else:
+                    assert os.stat(full).st_size == len(path)
+                after = rig.requests(where)
+                assert (after["list"] - before["list"], after["head"]) == (lists, before["head"]), (where, path, before, after)
+            assert read_file(m.path(where, "dir/deeper/file")) == b"dir/deeper/file"
+            assert rig.requests(where)["head"] == 0
+        m.umount()
+
+
 def test_numbers_and_listing_survive_a_remount():
     with Buckets() as rig:
         for key, data in TREE.items():

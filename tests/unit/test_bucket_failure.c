@@ -80,8 +80,9 @@ static void test_page_fails_for_good(void **state)
 
 struct nonsense {
 	struct store store;
-	const char *const *names; /* in pages of two; NULL ends; '!': is_folder */
-	unsigned lists;
+	/* in pages of two; NULL ends; '!': is_folder; "": no name */
+	const char *const *names;
+	unsigned lists, heads;
 };
 
 static void nonsense_done(void *arg)
@@ -99,13 +100,24 @@ static void nonsense_list(struct store *s, const struct list_req *r, struct stor
 
 	n->lists++;
 	c->entries = calloc(2, sizeof(*c->entries));
-	for (; *at && c->n_entries < 2; at++)
+	for (const char *const *end = at + 2; *at && at < end; at++) {
+		if (!**at)
+			continue;
 		c->entries[c->n_entries++] = (struct list_entry){
 			.name = strdup(*at + (**at == '!')),
 			.is_folder = **at == '!',
 			.is_prefix = (*at)[strlen(*at) - 1] == '/',
 		};
+	}
 	c->next_token = *at ? strdup((const char[]){ (char)('0' + (at - n->names) / 2), 0 }) : NULL;
+	call_ref(&c->call);
+	task_detach(task_start("nonsense", nonsense_done, c));
+}
+
+static void nonsense_head(struct store *s, const struct head_req *r, struct store_call *c)
+{
+	container_of(s, struct nonsense, store)->heads++;
+	c->size = 7;
 	call_ref(&c->call);
 	task_detach(task_start("nonsense", nonsense_done, c));
 }
@@ -116,7 +128,9 @@ static void nonsense_free(struct store *s)
 	free(container_of(s, struct nonsense, store));
 }
 
-static const struct store_ops nonsense_ops = { .list = nonsense_list, .free = nonsense_free };
+static const struct store_ops nonsense_ops = { .list = nonsense_list,
+					       .head = nonsense_head,
+					       .free = nonsense_free };
 
 /* The root as the store lists it, after a good listing of x and y. */
 static const char *list_nonsense(struct rig *rig, const char *const *names)
@@ -170,6 +184,28 @@ static void test_folders(void **state)
 	assert_int_equal(rig_lookup(rig, root(rig), "e", &e), 0);
 	assert_true(e.is_dir);
 	assert_string_equal(e.key, "e/");
+}
+
+/* A store may send pages without a name; after some of them the object is asked for by itself. */
+static void test_pages_without_names(void **state)
+{
+	static const char *const few[] = { "", "", "", "", "f", NULL },
+				 *const many[] = { "", "", "", "", "", "", "", "", "f", NULL };
+	struct rig *rig = *state;
+	struct nonsense *n;
+	struct bucket_entry e;
+
+	assert_string_equal(list_nonsense(rig, few), "f=0 ");
+	bucket_refresh(rig->bucket, root(rig), true);
+	assert_int_equal(rig_lookup(rig, root(rig), "f", &e), 0);
+	assert_int_equal(e.size, 0);
+	assert_string_equal(list_nonsense(rig, many), "f=0 ");
+	n = container_of(replicas_store(rig->replicas, 0), struct nonsense, store);
+	assert_int_equal(n->heads, 0);
+	bucket_refresh(rig->bucket, root(rig), true);
+	assert_int_equal(rig_lookup(rig, root(rig), "%~ff", &e), 0);
+	assert_int_equal(e.size, 7);
+	assert_int_equal(n->heads, 1);
 }
 
 static void test_nonsense_is_no_listing(void **state)
@@ -252,6 +288,7 @@ int main(void)
 		test(test_page_fails_for_good),
 		test(test_nonsense),
 		test(test_folders),
+		test(test_pages_without_names),
 		test(test_nonsense_is_no_listing),
 		cmocka_unit_test_setup_teardown(test_nearest_mirror, setup_mirrors, rig_teardown),
 		cmocka_unit_test_setup_teardown(test_mirror_fails, setup_mirrors, rig_teardown),
