@@ -14,6 +14,9 @@
  *   POST /scrub?store=S&share=5%25&rate=20M
  *   POST /upkeep/stop                              ends what goes on
  *   GET  /upkeep                                   how it stands, or the last one ended
+ *   GET  /keys                                     what opens the volume
+ *   POST /key/add?kind=file|passphrase|command|recovery&where=W&kdf_memory=N&kdf_passes=N
+ *   POST /key/remove?number=N&force=0|1
  *   POST /loglevel?level=debug&only=http,journal
  *   POST /checkpoint?timeout=600s                  writes one now; what it amounts to
  *

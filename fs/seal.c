@@ -101,8 +101,7 @@ uint32_t sealer_epoch(struct sealer *s)
 	return s->sync.n ? s->sync.keys[s->sync.n - 1].epoch : 0;
 }
 
-/* NULL: no such epoch. What is answered lives as long as the sealer. */
-static const uint8_t *sealer_key(struct sealer *s, uint32_t epoch)
+const uint8_t *sealer_key(struct sealer *s, uint32_t epoch)
 {
 	LOCK_SCOPE(&s->sync.lock);
 

@@ -49,6 +49,8 @@ struct sealer *sealer_free(struct sealer *s);
 DEFINE_CLEANUP(struct sealer *, sealer_free)
 /* New sealings use the highest epoch. */
 must_check int sealer_add_key(struct sealer *s, uint32_t epoch, const uint8_t key[32]);
+/* Its 32 bytes, for as long as the sealer lives; NULL: no such epoch. Never to be copied. */
+const uint8_t *sealer_key(struct sealer *s, uint32_t epoch);
 
 /*
  * What a chunk's row in the namespace keeps of its header, so that any frame opens without reading

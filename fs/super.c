@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/codec.h"
+#include "base/text.h"
 
 /*
  * "mangrsup", be16 version, be32 length of the clear part, the clear part, BLAKE2b-256 of all
@@ -47,7 +48,40 @@ struct super *super_free(struct super *s)
 
 void super_object_name(uint64_t slot, char ret[SUPER_NAME_SIZE])
 {
-	snprintf(ret, SUPER_NAME_SIZE, "volume.%016" PRIx64, slot);
+	snprintf(ret, SUPER_NAME_SIZE, SUPER_PREFIX "%016" PRIx64, slot);
+}
+
+bool super_object_parse(struct span name, uint64_t *ret_slot)
+{
+	const size_t skip = strlen(SUPER_PREFIX);
+	char only[SUPER_NAME_SIZE];
+	uint8_t bytes[8];
+	struct reader r = READER(span_of(bytes, sizeof(bytes)));
+	uint64_t slot;
+
+	if (name.len != SUPER_NAME_SIZE - 1 ||
+	    hex_decode((const char *)name.data + skip, name.len - skip, bytes, sizeof(bytes)))
+		return false;
+	slot = read_be64(&r);
+	super_object_name(slot, only);
+	if (!span_equal(name, span_str(only)))
+		return false; /* capital digits: a name that we would not ask for */
+	*ret_slot = slot;
+	return true;
+}
+
+static int encode_slots(const struct super *s, struct writer *w)
+{
+	write_varint(w, s->n_slots);
+	for (size_t i = 0; !w->error && i < s->n_slots; i++) {
+		_cleanup_buf_ struct buf slot = BUF_INIT(KEY_SLOT_SIZE_MAX);
+		int r = key_slot_encode(&s->slots[i], &slot);
+
+		if (r)
+			return r;
+		write_bytes(w, buf_span(&slot));
+	}
+	return w->error;
 }
 
 static int encode_clear(const struct super *s, struct buf *ret)
@@ -57,16 +91,18 @@ static int encode_clear(const struct super *s, struct buf *ret)
 	write_raw(&w, span_of(s->volume_id, 16));
 	write_varint(&w, s->level);
 	write_varint(&w, s->slot);
-	write_varint(&w, s->n_slots);
-	for (size_t i = 0; !w.error && i < s->n_slots; i++) {
-		_cleanup_buf_ struct buf slot = BUF_INIT(KEY_SLOT_SIZE_MAX);
-		int r = key_slot_encode(&s->slots[i], &slot);
+	return encode_slots(s, &w);
+}
 
-		if (r)
-			return r;
-		write_bytes(&w, buf_span(&slot));
-	}
-	return w.error;
+int super_keys_hash(const struct super *s, uint8_t ret[SUPER_KEYS_HASH_SIZE])
+{
+	_cleanup_buf_ struct buf slots = BUF_INIT(SUPER_SIZE_MAX);
+	struct writer w = WRITER(&slots);
+	int r = encode_slots(s, &w);
+
+	if (!r)
+		blake2b(SPAN_NULL, buf_span(&slots), ret, SUPER_KEYS_HASH_SIZE);
+	return r;
 }
 
 static int encode_sealed(const struct super *s, const uint8_t hash[HASH_SIZE], unsigned self,
@@ -190,7 +226,7 @@ int super_parse(struct span object, struct super **ret)
 }
 
 /* A key may move from a file into a vault; words and recovery keys are of their own kinds. */
-static bool may_open(enum key_type slot, enum key_type secret)
+bool super_may_open(enum key_type slot, enum key_type secret)
 {
 	bool slot_is_bytes = slot == KEY_FILE || slot == KEY_COMMAND;
 	bool secret_is_bytes = secret == KEY_FILE || secret == KEY_COMMAND;
@@ -209,7 +245,7 @@ static int add_keys(const struct super *s, enum key_type type, const struct secr
 		uint8_t key[32];
 		int r;
 
-		if (!may_open(k->type, type))
+		if (!super_may_open(k->type, type))
 			continue;
 		r = key_slot_unwrap(k, s->volume_id, secret, key);
 		if (!r) {

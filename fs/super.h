@@ -50,8 +50,11 @@ struct super *super_new(void);
 struct super *super_free(struct super *s);
 DEFINE_CLEANUP(struct super *, super_free)
 
+#define SUPER_PREFIX "volume."
 /* "volume.0000000000000000" */
 void super_object_name(uint64_t slot, char ret[SUPER_NAME_SIZE]);
+/* true: it is such a name. */
+bool super_object_parse(struct span name, uint64_t *ret_slot);
 /* The copy for store `self`. The sealer has the volume's key. 0, -ENOMEM, -EIO. */
 must_check int super_encode(const struct super *s, struct sealer *sealer, unsigned self,
 			    struct blob **ret);
@@ -63,3 +66,8 @@ must_check int super_unlock(const struct super *s, enum key_type type, const str
 			    struct sealer **ret);
 /* The sealed part of the same object. 0, SUPER_DAMAGED, SUPER_NEW_FORMAT, -ENOMEM. */
 must_check int super_open(struct super *s, struct sealer *sealer, struct span object);
+/* A hash of the key slots alone: has what opens the volume changed? 0, -ENOMEM. */
+#define SUPER_KEYS_HASH_SIZE 32
+must_check int super_keys_hash(const struct super *s, uint8_t ret[SUPER_KEYS_HASH_SIZE]);
+/* Is a secret of that kind (KEY_NONE: of any) tried at a slot of this one? */
+bool super_may_open(enum key_type slot, enum key_type secret);

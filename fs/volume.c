@@ -71,7 +71,7 @@ void volume_stopped(struct volume *v, char *ret, size_t size)
 }
 
 /* The key's source: what the mount was told, else the configuration's. */
-static struct key_source key_source_of(const struct volume *v)
+struct key_source volume_key_source(const struct volume *v)
 {
 	const struct mount_options *o = v->options;
 
@@ -106,13 +106,15 @@ static void take_identity(struct volume *v, const struct super *s)
 static int open_stores(struct volume *v, char *err, size_t err_size)
 {
 	_cleanup_(candidates_release) struct candidates c = { .n = 0 };
-	const struct key_source key = key_source_of(v);
+	const struct key_source key = volume_key_source(v);
 	struct candidate *chosen;
 	const struct super *s;
 	int r = candidates_open(&c, v->config, err, err_size);
 
 	if (!r)
-		r = candidates_ask(&c, 0, clock_now() + ASK_NS);
+		r = candidates_ask(&c, clock_now() + ASK_NS);
+	if (!r)
+		r = candidates_renew(&c, clock_now() + ASK_NS);
 	if (!r)
 		r = candidates_choose(&c, v->config, &chosen, err, err_size);
 	if (r)
@@ -261,6 +263,8 @@ static int open_all(struct volume *v, char *err, size_t err_size)
 		r = open_journal(v);
 	if (!r)
 		r = open_commit(v, err, err_size);
+	if (!r)
+		r = volume_super_mend(v);
 	if (!r)
 		r = open_pieces(v, err, err_size);
 	if (!r)

@@ -23,6 +23,7 @@
 #include "fs/journal/journal.h"
 #include "fs/options.h"
 #include "fs/seal.h"
+#include "fs/super.h"
 #include "fs/upkeep/repair.h"
 #include "fs/upkeep/upkeep.h"
 
@@ -49,6 +50,9 @@ struct volume {
 	unsigned n_stores;
 	uint64_t data_stores, journal_stores; /* bit sets by role */
 	uint8_t store_ids[REPLICAS_MAX][16];  /* what a journal link is bound to */
+	/* of the superblocks that the opening found, and at which stores */
+	uint8_t super_keys[REPLICAS_MAX][SUPER_KEYS_HASH_SIZE];
+	uint64_t super_known;
 	/* copies before an acknowledgement: min(acknowledge, data stores) */
 	unsigned ack;
 
@@ -120,6 +124,34 @@ int volume_sync(struct volume *v, bool all, uint64_t deadline_ns);
 
 /* The long walks of a volume; it must not outlive the volume. */
 must_check int volume_upkeep_new(const struct volume *v, struct upkeep **ret);
+
+/* The key slots by their numbers; an unknown kind is there, but not known. Bit sets. */
+struct key_list {
+	uint64_t there, known;
+	struct key_slot slots[KEYSLOTS_MAX];
+};
+must_check int volume_key_list(struct volume *v, struct key_list *ret);
+
+struct key_added {
+	unsigned number;
+	uint64_t lacking;        /* stores that do not have the new superblock yet (bit set) */
+	struct secret *recovery; /* its letters, or NULL; owned by the caller */
+};
+/*
+ * Another secret opens the volume from now on; a source of KEY_NONE: a new recovery key. 0;
+ * negative errno, with a sentence in err or none: -EINVAL (weak parameters), -ENOSPC (all slots are
+ * in use), -EROFS, what reading the source and the journal answer.
+ */
+must_check int volume_key_add(struct volume *v, const struct key_source *src,
+			      const struct kdf_options *kdf, struct key_added *ret, char *err,
+			      size_t err_size);
+/*
+ * Mounts that begin from now on are not opened by that slot. No revocation: who had the secret may
+ * have the volume's key. 0; -ENOENT; -EBUSY: the only slot, or (without force) the only one that
+ * this mount's own secret opens; -EROFS, ...
+ */
+must_check int volume_key_remove(struct volume *v, unsigned number, bool force,
+				 uint64_t *ret_lacking, char *err, size_t err_size);
 
 struct format_options {
 	const struct config *config;     /* name, stores; borrowed */

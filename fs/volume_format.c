@@ -87,7 +87,7 @@ static int check_places(struct birth *b)
 	for (size_t i = 0; !r && i < b->stores.n; i++)
 		r = check_store(b, &b->stores.all[i]);
 	if (!r)
-		r = candidates_ask(&b->stores, 0, clock_now() + CHECK_NS);
+		r = candidates_ask(&b->stores, clock_now() + CHECK_NS);
 	for (size_t i = 0; !r && i < b->stores.n; i++)
 		r = check_empty(b, &b->stores.all[i]);
 	return r;
@@ -101,9 +101,8 @@ static int add_slot(struct birth *b, enum key_type type, const struct secret *se
 			      &kdf, &s->slots[s->n_slots]);
 
 	if (r == KEY_WEAK)
-		return say(-EINVAL, b->err, b->err_size,
-			   "weak KDF parameters: at least %llu MiB and %u passes are needed",
-			   KDF_MEMORY_MIN / MiB, KDF_PASSES_MIN);
+		return say(-EINVAL, b->err, b->err_size, KEY_WEAK_TEXT, KDF_MEMORY_MIN / MiB,
+			   KDF_PASSES_MIN);
 	if (!r)
 		s->n_slots++;
 	return r;
@@ -277,36 +276,6 @@ static int win_slot_0(struct birth *b)
 	return 0;
 }
 
-static int write_super(struct birth *b, unsigned i)
-{
-	struct store *store = replicas_store(b->replicas, i);
-	_cleanup_(blob_unrefp) struct blob *body = NULL;
-	_cleanup_(store_call_unrefp) struct store_call *call = NULL;
-	char name[SUPER_NAME_SIZE];
-	struct put_req req = { .cond = PUT_IF_ABSENT, .deadline_ns = clock_now() + CREATE_NS };
-	int r = super_encode(b->super, b->sealer, i, &body);
-
-	if (r)
-		return r;
-	super_object_name(0, name);
-	req.name = span_str(name);
-	req.body = body;
-	for (int attempt = 0; attempt < 4; attempt++) {
-		store_call_unrefp(&call);
-		r = store_put_wait(store, &req, &call);
-		/* "Exists" after an unknown one is our own: slot 0 is ours, nobody else writes
-		 * here. */
-		if (!r || r == STORE_EXISTS)
-			return 0;
-		if (r != STORE_UNKNOWN && r != -EAGAIN)
-			break;
-		sleep_for(NS_PER_S / 4 << attempt);
-	}
-	return say(r < 0 ? r : -EIO, b->err, b->err_size,
-		   "store %s: the superblock was not written: %s", store->name,
-		   call && *call->detail ? call->detail : "no answer");
-}
-
 int volume_format(const struct format_options *o, uint8_t ret_id[16], struct secret **ret_recovery,
 		  char *err, size_t err_size)
 {
@@ -324,7 +293,8 @@ int volume_format(const struct format_options *o, uint8_t ret_id[16], struct sec
 	if (!r)
 		r = win_slot_0(&b);
 	for (unsigned i = 0; !r && i < b.stores.n; i++)
-		r = write_super(&b, i);
+		r = super_put(replicas_store(b.replicas, i), i, b.super, b.sealer,
+			      clock_now() + CREATE_NS, err, err_size);
 	if (r && !*err)
 		return say(r, err, err_size, "cannot create the volume: %s",
 			   strerror(r < 0 ? -r : EIO));

@@ -20,6 +20,7 @@ struct candidate {
 	int result;                     /* its result; 0: super holds the clear part */
 	int verdict;                    /* SUPER_* of parsing, when the GET brought bytes */
 	struct super *super;            /* or NULL */
+	bool unlisted;                  /* there may be a newer one that it did not tell */
 };
 struct candidates {
 	struct candidate all[CONFIG_STORES_MAX];
@@ -29,9 +30,14 @@ void candidates_release(struct candidates *c);
 /* Opens every store of the configuration. */
 must_check int candidates_open(struct candidates *c, const struct config *cfg, char *err,
 			       size_t err_size);
-/* Asks all for a superblock; answers when all have answered or it has enough and the slow ones
- * had their time. */
-must_check int candidates_ask(struct candidates *c, uint64_t slot, uint64_t deadline_ns);
+/* Asks all for the superblock of the format; answers when all have answered or it has enough and
+ * the slow ones had their time. */
+must_check int candidates_ask(struct candidates *c, uint64_t deadline_ns);
+/*
+ * Looks for newer ones at the stores that answered. Where a store does not let itself be listed,
+ * the one of the format is all there is.
+ */
+must_check int candidates_renew(struct candidates *c, uint64_t deadline_ns);
 /* The newest whole superblock, compared with the others and the configuration. Borrowed. */
 must_check int candidates_choose(struct candidates *c, const struct config *cfg,
 				 struct candidate **ret, char *err, size_t err_size);
@@ -43,6 +49,23 @@ must_check int candidates_choose(struct candidates *c, const struct config *cfg,
 must_check int candidates_place(struct candidates *c, struct volume *v, const struct super **ret,
 				char *err, size_t err_size);
 
+#define KEY_WEAK_TEXT "weak KDF parameters: at least %llu MiB and %u passes are needed"
+
+/*
+ * volume_super.c. Writes the copy of the superblock for store `number`; one that is there already
+ * stays. 0; negative errno with a sentence in err.
+ */
+must_check int super_put(struct store *store, unsigned number, const struct super *s,
+			 struct sealer *sealer, uint64_t deadline_ns, char *err, size_t err_size);
+/* The present state becomes the newest superblock; *ret_lacking: stores that did not take it. */
+must_check int volume_super_write(struct volume *v, uint64_t *ret_lacking);
+/* What a store showed at the opening; and, once the journal was followed, those that are behind
+ * get the newest one (S2). */
+void volume_super_note(struct volume *v, unsigned store, const struct super *s);
+must_check int volume_super_mend(struct volume *v);
+
+/* Where this mount's own secret comes from. Borrows. */
+struct key_source volume_key_source(const struct volume *v);
 /* The secret and with it the volume's keys. */
 must_check int volume_unlock(const struct super *s, const struct key_source *src,
 			     struct sealer **ret, char *err, size_t err_size);

@@ -65,14 +65,14 @@ static bool any_good(const struct candidates *c)
 	return false;
 }
 
-int candidates_ask(struct candidates *c, uint64_t slot, uint64_t deadline_ns)
+int candidates_ask(struct candidates *c, uint64_t deadline_ns)
 {
 	struct call *calls[CONFIG_STORES_MAX];
 	char name[SUPER_NAME_SIZE];
 	uint64_t patience = clock_now() + SILENCE_NS;
 	int finished = 0;
 
-	super_object_name(slot, name);
+	super_object_name(0, name);
 	for (size_t i = 0; i < c->n; i++) {
 		const struct get_req req = { .name = span_str(name),
 					     .limit = SUPER_SIZE_MAX,
@@ -336,6 +336,8 @@ static int add_replica(struct volume *v, struct candidate *one, const struct sup
 	if (st->roles & STORE_ROLE_JOURNAL)
 		v->journal_stores |= 1ull << r;
 	v->n_stores++;
+	if (one && one->super)
+		volume_super_note(v, (unsigned)r, one->super);
 	if (one && one->result && one->result != STORE_MISSING)
 		replicas_observe(v->replicas, (unsigned)r, one->result, SILENCE_NS, 0);
 	return 0;
@@ -353,7 +355,7 @@ int candidates_place(struct candidates *c, struct volume *v, const struct super 
 	if (!r)
 		r = replicas_new(&(struct replicas_options){ 0 }, &v->replicas);
 	for (size_t i = 0; !r && i < s->n_stores; i++) {
-		if (at[i] && at[i]->super)
+		if (at[i] && at[i]->super && !at[i]->unlisted)
 			r = check_rollback(at[i], v, &s->stores[i], err, err_size);
 		/* Of bare URLs nobody chose the names: the volume's own are better. */
 		if (!r)

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tools/args.h"
 
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
 #include "base/text.h"
 #include "tools/ui.h"
 
@@ -135,6 +139,31 @@ int args_parse(int argc, char **argv, const struct arg *table, struct text_list 
 		if (r < 0)
 			return r;
 		i += r;
+	}
+	return 0;
+}
+
+char *absolute_path(const char *path)
+{
+	char cwd[PATH_MAX], *joined;
+
+	if (*path == '/')
+		return strdup(path);
+	if (!getcwd(cwd, sizeof(cwd)))
+		return NULL;
+	return asprintf(&joined, "%s/%s", cwd, path) < 0 ? NULL : joined;
+}
+
+int kdf_parse(const char *memory, const char *passes, uint64_t *ret_memory, uint64_t *ret_passes)
+{
+	*ret_memory = *ret_passes = 0;
+	if (memory && size_parse(memory, ret_memory)) {
+		ui_error("--kdf-memory %s: expected a size such as 256M", memory);
+		return fail(-EINVAL);
+	}
+	if (passes && uint_parse(passes, ret_passes)) {
+		ui_error("--kdf-passes %s: expected a number", passes);
+		return fail(-EINVAL);
 	}
 	return 0;
 }

@@ -28,3 +28,8 @@ enum args_cond { ARGS_HELP = 1 };
  */
 must_check int args_parse(int argc, char **argv, const struct arg *table,
 			  struct text_list *ret_words);
+/* An absolute path, also of a file that is not there yet. NULL: no memory, or no folder. */
+char *absolute_path(const char *path);
+/* --kdf-memory, --kdf-passes; NULL: 0, the default. -EINVAL after a line on stderr. */
+must_check int kdf_parse(const char *memory, const char *passes, uint64_t *ret_memory,
+			 uint64_t *ret_passes);

@@ -27,18 +27,6 @@ static void format_release(struct format *f)
 	free(f->key_path);
 }
 
-/* An absolute path, also of a file that is not there yet. */
-static char *absolute(const char *path)
-{
-	char cwd[PATH_MAX], *joined;
-
-	if (*path == '/')
-		return strdup(path);
-	if (!getcwd(cwd, sizeof(cwd)))
-		return NULL;
-	return asprintf(&joined, "%s/%s", cwd, path) < 0 ? NULL : joined;
-}
-
 /* Where no key was named: a key file beside the configuration. */
 static char *default_key_path(const char *file)
 {
@@ -54,7 +42,7 @@ static int key_file(struct format *f, const char *given)
 {
 	int r;
 
-	f->key_path = given ? absolute(given) : default_key_path(f->file);
+	f->key_path = given ? absolute_path(given) : default_key_path(f->file);
 	f->cfg->key_file = f->key_path ? strdup(f->key_path) : NULL;
 	if (!f->cfg->key_file)
 		return -ENOMEM;
@@ -75,7 +63,7 @@ static int choose_key(struct format *f, const char *file, const char *passphrase
 		return -EINVAL;
 	}
 	if (passphrase)
-		f->cfg->passphrase_file = absolute(passphrase);
+		f->cfg->passphrase_file = absolute_path(passphrase);
 	else if (command)
 		f->cfg->key_command = strdup(command);
 	else
@@ -112,19 +100,6 @@ static int copies(struct format *f, const char *text)
 		return -EINVAL;
 	}
 	f->cfg->acknowledge = (unsigned)n;
-	return 0;
-}
-
-static int kdf(struct format *f, const char *memory, const char *passes)
-{
-	if (memory && size_parse(memory, &f->kdf_memory)) {
-		ui_error("--kdf-memory %s: expected a size such as 256M", memory);
-		return -EINVAL;
-	}
-	if (passes && uint_parse(passes, &f->kdf_passes)) {
-		ui_error("--kdf-passes %s: expected a number", passes);
-		return -EINVAL;
-	}
 	return 0;
 }
 
@@ -238,7 +213,7 @@ static int run_format(const struct command *c, int argc, char **argv)
 		return status;
 	f.name = words.all[0];
 	f.cfg->name = strdup(f.name);
-	f.cfg->cache_dir = cache_dir ? absolute(cache_dir) : NULL;
+	f.cfg->cache_dir = cache_dir ? absolute_path(cache_dir) : NULL;
 	f.cfg->cache_size = cache_size ? strdup(cache_size) : NULL;
 	if (cache_size && cache_size_parse(cache_size, "/", &bytes)) {
 		ui_error(
@@ -247,7 +222,8 @@ static int run_format(const struct command *c, int argc, char **argv)
 			cache_size);
 		return EXIT_USAGE;
 	}
-	if (add_stores(&f, &stores) || copies(&f, ack) || kdf(&f, memory, passes))
+	if (add_stores(&f, &stores) || copies(&f, ack) ||
+	    kdf_parse(memory, passes, &f.kdf_memory, &f.kdf_passes))
 		return EXIT_USAGE;
 	if (target_file(&f, file, &path))
 		return EXIT_FAILED;

@@ -12,10 +12,25 @@ struct command {
 	/* without the name; answers an exit status */
 	int (*run)(const struct command *c, int argc, char **argv);
 };
-extern const struct command cmd_format, cmd_mount, cmd_umount, cmd_status, cmd_sync, cmd_where,
-	cmd_drill, cmd_doctor, cmd_fsck, cmd_scrub, cmd_top, cmd_attach, cmd_detach, cmd_refresh,
-	cmd_log, cmd_config, cmd_debug,
-	cmd_version;
+extern const struct command cmd_format;
+extern const struct command cmd_mount;
+extern const struct command cmd_umount;
+extern const struct command cmd_status;
+extern const struct command cmd_top;
+extern const struct command cmd_sync;
+extern const struct command cmd_where;
+extern const struct command cmd_drill;
+extern const struct command cmd_doctor;
+extern const struct command cmd_fsck;
+extern const struct command cmd_scrub;
+extern const struct command cmd_key;
+extern const struct command cmd_attach;
+extern const struct command cmd_detach;
+extern const struct command cmd_refresh;
+extern const struct command cmd_log;
+extern const struct command cmd_config;
+extern const struct command cmd_debug;
+extern const struct command cmd_version;
 /* cmd_bucket.c: the names of a mounted bucket that are mapped, for doctor. An exit status. */
 int doctor_names(const char *word, bool json);
 

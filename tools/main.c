@@ -9,9 +9,25 @@
 
 /* One program: `mangrove COMMAND`, and what mount(8) and umount(8) call, told apart by its name. */
 static const struct command *const commands[] = {
-	&cmd_format, &cmd_mount,  &cmd_umount, &cmd_status, &cmd_top,     &cmd_sync,   &cmd_where,
-	&cmd_drill,  &cmd_doctor, &cmd_fsck,   &cmd_scrub,  &cmd_attach,  &cmd_detach, &cmd_refresh,
-	&cmd_log,    &cmd_config, &cmd_debug,  &cmd_version,
+	&cmd_format,
+	&cmd_mount,
+	&cmd_umount,
+	&cmd_status,
+	&cmd_top,
+	&cmd_sync,
+	&cmd_where,
+	&cmd_drill,
+	&cmd_doctor,
+	&cmd_fsck,
+	&cmd_scrub,
+	&cmd_key,
+	&cmd_attach,
+	&cmd_detach,
+	&cmd_refresh,
+	&cmd_log,
+	&cmd_config,
+	&cmd_debug,
+	&cmd_version,
 };
 
 static void print_overview(FILE *to)

@@ -78,6 +78,7 @@ _mangrove_word()
 	drill) [ "$COMP_CWORD" = 2 ] && _mangrove_words "$(_mangrove_stores)" || _mangrove_words "$(_mangrove_mounts)" ;;
 	debug) [ "$COMP_CWORD" = 2 ] && _mangrove_words checkpoint || _mangrove_words "$(_mangrove_mounts)" ;;
 	log) [ "$COMP_CWORD" = 2 ] && _mangrove_words "error warn info debug" || _mangrove_words "$(_mangrove_mounts)" ;;
+	key) [ "$COMP_CWORD" = 2 ] && _mangrove_words "list add remove" || _mangrove_words "$(_mangrove_mounts)" ;;
 	format | version) COMPREPLY=() ;;
 	*) _mangrove_files f ;;
 	esac

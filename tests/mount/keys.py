@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything that opens a volume, and everything that must not: each refusal in its own words, with nothing changed."""
 
+import json
 import os
 import re
 import shutil
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from rig import Rig, main, read_file, write_file  # noqa: E402
+from rig import Rig, main, read_file, wait_until, write_file  # noqa: E402
 
 SUPER = "volume.0000000000000000"
 
@@ -183,6 +184,144 @@ def test_rollback_is_noticed():
         assert read_file(m.path("f")) == b"sealed"
         m.umount()
         rig.mount().umount()
+
+
+def words_file(rig, text):
+    path = os.path.join(rig.tmp, text.replace(" ", "-"))
+    write_file(path, text.encode() + b"\n")
+    return path
+
+
+def slots(rig, m):
+    return {one["number"]: one["kind"] for one in json.loads(rig.run("key", "list", m.dir, "--json").stdout)}
+
+
+def test_keys_come_and_go():
+    """A second secret opens the volume elsewhere; one that was removed does not any more."""
+    with Rig() as rig:
+        m = rig.mount()
+        write_file(m.path("f"), b"sealed")
+        words = words_file(rig, "correct horse")
+        assert slots(rig, m) == {0: "key file", 1: "recovery key"}
+        out = rig.run("key", "add", m.dir, "--passphrase-file", words, "--kdf-memory", "64M", "--kdf-passes", "2")
+        assert out.stdout == "Key slot 2 added.\n", out
+        assert slots(rig, m) == {0: "key file", 1: "recovery key", 2: "passphrase"}
+        table = rig.run("key", "list", m.dir).stdout.splitlines()
+        assert re.match(r" +2 +passphrase +64 MiB, 2 passes$", table[3].replace("64.0 MiB", "64 MiB")), table
+        read_and_leave(rig, f"passphrase_file={words}")
+
+        out = rig.run("key", "remove", "0", m.dir, check=False)
+        assert out.returncode == 1 and "opens the volume here" in out.stderr, out
+        rig.run("key", "remove", "0", m.dir, "--force")
+        assert slots(rig, m) == {1: "recovery key", 2: "passphrase"}
+        write_file(m.path("g"), b"the mount goes on")
+        m.umount()
+        refused(rig, "wrong key", rig.key)
+        read_and_leave(rig, f"passphrase_file={words}")
+        m = rig.mount(f"passphrase_file={words}")
+        rig.run("key", "remove", "1", m.dir)
+        out = rig.run("key", "remove", "2", m.dir, "--force", check=False)
+        assert out.returncode == 1 and "the only one" in out.stderr, out
+        out = rig.run("key", "remove", "7", m.dir, check=False)
+        assert out.returncode == 1 and "no key slot 7" in out.stderr, out
+        m.umount()
+
+
+def test_a_new_recovery_key():
+    with Rig() as rig:
+        m = rig.mount()
+        write_file(m.path("f"), b"sealed")
+        out = json.loads(rig.run("key", "add", m.dir, "--recovery", "--json").stdout)
+        assert out["number"] == 2 and out["lacking"] == [], out
+        m.umount()
+        paper = words_file(rig, out["recovery_key"])
+        read_and_leave(rig, f"recovery_key_file={paper}")
+
+
+def test_a_key_file_is_made_and_bad_words_are_told():
+    with Rig() as rig:
+        m = rig.mount()
+        write_file(m.path("f"), b"sealed")
+        new = os.path.join(rig.tmp, "new.key")
+        rig.run("key", "add", m.dir, "--key-file", new)
+        assert os.stat(new).st_mode & 0o777 == 0o600
+        for args, text in (((), "give one of"), (("--recovery", "--key-file", new), "give one of"),
+                           (("--passphrase-file", "/nowhere"), "No such file"), (("--key-command", "exit 3"), "failed"),
+                           (("--passphrase-file", words_file(rig, "x"), "--kdf-memory", "1M"), "weak KDF")):
+            out = rig.run("key", "add", m.dir, *args, check=False)
+            assert out.returncode in (1, 2) and text in out.stderr, out
+        assert len(slots(rig, m)) == 3
+        m.umount()
+        read_and_leave(rig, f"key_file={new}")
+
+
+def test_a_store_that_missed_a_key():
+    """It is told, and gets the superblock from the next mount; until then the others open the volume."""
+    with Rig() as rig:
+        m = rig.mount()
+        write_file(m.path("f"), b"sealed", sync=True)
+        rig.run("sync", m.dir, "--all")
+        os.rename(rig.folder("azure"), rig.folder("azure") + ".away")
+        wait_until(lambda: m.store("azure")["state"] == "down", "the store is shown as down")
+        words = words_file(rig, "correct horse")
+        out = rig.run("key", "add", m.dir, "--passphrase-file", words, "--kdf-memory", "64M", "--kdf-passes", "2",
+                      check=False)
+        assert out.returncode == 3 and "store azure does not have" in out.stderr, out
+        m.umount()
+        os.rename(rig.folder("azure") + ".away", rig.folder("azure"))
+        supers = {n: sorted(x for x in os.listdir(rig.folder(n)) if x.startswith("volume.")) for n in rig.stores}
+        assert [len(supers[n]) for n in ("aws", "azure", "google")] == [2, 1, 2], supers
+        read_and_leave(rig, f"passphrase_file={words}")
+        assert len([x for x in os.listdir(rig.folder("azure")) if x.startswith("volume.")]) == 2
+        for n in ("aws", "google"):
+            shutil.move(rig.folder(n), rig.folder(n) + ".away")
+        # alone it has the new slots: the secret is right, only the journal lacks its majority
+        refused(rig, "journal", options=f"deadline=2s,passphrase_file={words}")
+
+
+def test_older_superblocks_are_a_rollback():
+    """A machine that has seen the newer one does not take the older one for it."""
+    with Rig() as rig:
+        m = rig.mount()
+        write_file(m.path("f"), b"sealed")
+        rig.run("key", "add", m.dir, "--recovery")
+        m.umount()
+        write_and_leave(rig)
+        newer = [x for x in os.listdir(rig.folder("aws")) if x.startswith("volume.") and x != SUPER]
+        for n in rig.stores:
+            os.unlink(os.path.join(rig.folder(n), newer[0]))
+        refused(rig, "rollback")
+        flip(os.path.join(rig.folder("aws"), SUPER), -5)
+        read_and_leave(rig)
+
+
+def test_readers_that_may_not_list():
+    """With GET alone the superblock of the format is what there is: its keys open the volume, later ones do not."""
+    with Rig("standin") as rig:
+        m = rig.mount()
+        write_file(m.path("f"), b"sealed")
+        words = words_file(rig, "correct horse")
+        rig.run("key", "add", m.dir, "--passphrase-file", words, "--kdf-memory", "64M", "--kdf-passes", "2")
+        m.umount()
+        write_and_leave(rig)  # this machine has seen the newer one
+        for server in rig.servers.values():
+            server.fault(op="list", fault="status", status=403, count=0)
+        m = rig.mount("ro")
+        assert read_file(m.path("f")) == b"sealed"
+        m.umount()
+        refused(rig, "wrong key", words, options=f"ro,passphrase_file={words}")
+
+
+def test_a_damaged_newer_superblock_is_passed_over():
+    with Rig() as rig:
+        m = rig.mount()
+        write_file(m.path("f"), b"sealed")
+        words = words_file(rig, "correct horse")
+        rig.run("key", "add", m.dir, "--passphrase-file", words, "--kdf-memory", "64M", "--kdf-passes", "2")
+        m.umount()
+        newer = [x for x in os.listdir(rig.folder("aws")) if x.startswith("volume.") and x != SUPER]
+        flip(os.path.join(rig.folder("aws"), newer[0]), 40)
+        read_and_leave(rig, f"passphrase_file={words}")
 
 
 main()

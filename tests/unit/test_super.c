@@ -174,6 +174,37 @@ static void test_names(void **state)
 	assert_string_equal(name, "volume.000000000000001f");
 }
 
+static void test_names_are_read_back(void **state)
+{
+	static const char *const others[] = { "volume.",
+					      "volume.000000000000000A",
+					      "volume.00000000000000001",
+					      "volumes0000000000000001",
+					      "volume.000000000000000g" };
+	char name[SUPER_NAME_SIZE];
+	uint64_t slot;
+
+	super_object_name(0xfedcba9876543210, name);
+	assert_true(super_object_parse(span_str(name), &slot));
+	assert_true(slot == 0xfedcba9876543210);
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		assert_false(super_object_parse(span_str(others[i]), &slot));
+}
+
+static void test_hash_of_keys(void **state)
+{
+	uint8_t one[SUPER_KEYS_HASH_SIZE], same[SUPER_KEYS_HASH_SIZE], other[SUPER_KEYS_HASH_SIZE];
+	struct super s = { .n_slots = 1, .slots = { { .type = KEY_FILE, .number = 0 } } };
+
+	assert_int_equal(super_keys_hash(&s, one), 0);
+	s.slot = 7; /* is not of the keys */
+	assert_int_equal(super_keys_hash(&s, same), 0);
+	assert_memory_equal(one, same, sizeof(one));
+	s.slots[0].salt[3] = 1;
+	assert_int_equal(super_keys_hash(&s, other), 0);
+	assert_memory_not_equal(one, other, sizeof(one));
+}
+
 static void test_rollback_is_remembered(void **state)
 {
 	char file[] = "/tmp/mangrove-seen-XXXXXX";
@@ -207,6 +238,8 @@ int main(void)
 		cmocka_unit_test(test_parts_belong_together),
 		cmocka_unit_test(test_newer_ones_are_told),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_names_are_read_back),
+		cmocka_unit_test(test_hash_of_keys),
 		cmocka_unit_test(test_rollback_is_remembered),
 	};
 
