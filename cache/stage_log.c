@@ -319,6 +319,11 @@ int stage_log_left(struct stage_log *l, stage_batch_fn *fn, void *arg)
 	return 0;
 }
 
+bool stage_log_any_left(const struct stage_log *l)
+{
+	return l->left.n > 0;
+}
+
 int stage_log_take_begin(struct stage_log *l)
 {
 	_cleanup_buf_ struct buf authors = BUF_INIT(STAGE_BODY_MAX);

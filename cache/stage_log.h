@@ -43,6 +43,7 @@ uint64_t stage_log_bytes(const struct stage_log *l); /* of its files */
 /* The batches of other authors, in the order in which they were written. 0, or fn's answer. */
 typedef int stage_batch_fn(const struct stage_batch *batch, struct span body, void *arg);
 must_check int stage_log_left(struct stage_log *l, stage_batch_fn *fn, void *arg);
+bool stage_log_any_left(const struct stage_log *l);
 /*
  * Between begin and end, batches are added in place of those of the others (L2); end is a sync, and
  * removes theirs. 0; -ENOSPC, -EIO: theirs stay.

@@ -19,8 +19,9 @@
  *      are invalidated.
  * (M6) Early answers are given by the owner of the tip within its hold only (names); by everyone
  *      for what cannot fail.
- * (M7) A held operation, and with it everything after it, stays out of records until it is released:
- *      so no mount sees it before its data is at the stores, nor what came after it before it.
+ * (M7) A held operation, and with it everything after it, stays out of records until it is
+ *      released: so no mount sees it before its data is at the stores, nor what came after it
+ *      before it.
  */
 #include "base/metrics.h"
 #include "cache/view.h"

@@ -11,8 +11,8 @@
  * (P3) Who waits for a busy owner rings (journal.h), looks often, and is given the tip for one
  *      record; who was given it gives it back with that record.
  * (P4) The owner does not poll within its hold: whoever takes the tip from it is met in the slot.
- * (P5) An owner whose operations wait for their data keeps its hold with records of nothing, so that
- *      names are answered early meanwhile.
+ * (P5) An owner whose operations wait for their data keeps its hold with records of nothing, so
+ *      that names are answered early meanwhile.
  */
 #include "fs/commit.h"
 

@@ -208,7 +208,9 @@ static int open_data(struct volume *v)
 					.deadline_ns = v->options->deadline_ns,
 					.foreign = volume_foreign_read,
 					.foreign_arg = v,
-					.read_only = v->options->read_only };
+					.read_only = v->options->read_only,
+					.staging = v->staging,
+					.close_staged = v->options->close_staged };
 
 	return data_new(&o, &v->data);
 }
@@ -270,7 +272,11 @@ static int open_all(struct volume *v, char *err, size_t err_size)
 	if (!r)
 		r = volume_sources_open(v);
 	if (!r)
+		r = volume_staging_open(v, err, err_size);
+	if (!r)
 		r = open_data(v);
+	if (!r)
+		r = volume_staging_replay(v, err, err_size);
 	if (!r)
 		r = open_repair(v);
 	if (!r)
@@ -368,6 +374,7 @@ struct volume *volume_free(struct volume *v)
 	repair_free(v->repair);
 	data_free(v->data);
 	sources_free(v->sources);
+	staging_close(v->staging);
 	pieces_free(v->pieces);
 	commit_free(v->commit);
 	journal_free(v->journal);

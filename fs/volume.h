@@ -23,6 +23,7 @@
 #include "fs/journal/journal.h"
 #include "fs/options.h"
 #include "fs/seal.h"
+#include "fs/staging.h"
 #include "fs/super.h"
 #include "fs/upkeep/repair.h"
 #include "fs/upkeep/upkeep.h"
@@ -67,11 +68,18 @@ struct volume {
 	struct kv *ns;                        /* the namespace at the applied slot */
 	struct journal *journal;              /* belongs to the commit task */
 	struct commit *commit;
+	struct staging *staging;              /* NULL: read-only */
 	struct pieces *pieces;
 	struct sources *sources;              /* foreign objects as contents of files */
 	struct data *data;
 	struct repair *repair;                /* makes missing copies, rewrites bad ones */
 	struct checkpoint_keeper *checkpoints; /* writes them; NULL: read-only */
+
+	struct {                              /* of earlier mounts, found at the start */
+		uint64_t replayed;            /* operations submitted again */
+		uint64_t conflicts;           /* of them, that others' changes kept from it */
+		uint64_t lost;                /* writes and batches that the disk lost */
+	} staged;
 
 	struct attach *attach;                /* the attached buckets */
 	struct attach_keeper *attach_keeper;  /* of those that the namespace names; bare: NULL */

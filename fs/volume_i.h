@@ -103,5 +103,12 @@ must_check int volume_bare_open(struct volume *v, char *err, size_t err_size);
 
 /* Notes this mount in the cache folder, before the journal hears of it. */
 must_check int volume_past_note(struct volume *v);
+/* What close=staged left on this disk, and where it is put next. Nothing of it is lost by that. */
+must_check int volume_staging_open(struct volume *v, char *err, size_t err_size);
+/* Earlier mounts' operations go on, before anything else is submitted. */
+must_check int volume_staging_replay(struct volume *v, char *err, size_t err_size);
+
+/* Gets a FENCE committed, unless that mount has ended. */
+must_check int volume_fence(struct volume *v, const uint8_t incarnation[INCARNATION_SIZE]);
 /* Fences the mounts that used this cache folder and ended without a word. */
 must_check int volume_past_fence(struct volume *v);

@@ -66,12 +66,15 @@ static bool is_mounted(struct volume *v, const uint8_t incarnation[INCARNATION_S
 	return r == 0 && row.status == MOUNT_MOUNTED;
 }
 
-static int fence(struct volume *v, const uint8_t incarnation[INCARNATION_SIZE])
+int volume_fence(struct volume *v, const uint8_t incarnation[INCARNATION_SIZE])
 {
 	const struct op op = { .kind = OP_FENCE, .value = span_of(incarnation, INCARNATION_SIZE) };
 	struct result res;
-	int r = commit_op_wait(v->commit, &op, clock_now() + FENCE_NS, &res);
+	int r;
 
+	if (!is_mounted(v, incarnation))
+		return 0;
+	r = commit_op_wait(v->commit, &op, clock_now() + FENCE_NS, &res);
 	if (r < 0)
 		return r;
 	log_info("volume", "a mount that ended without a word is fenced", "last=%llu",
@@ -90,8 +93,8 @@ static int fence_all(struct volume *v, FILE *f)
 
 		if (hex_decode(line, strcspn(line, "\n"), one, sizeof(one)) < 0)
 			continue; /* torn by a crash, so never entered (P1) */
-		if (memcmp(one, journal_incarnation(v->journal), sizeof(one)) && is_mounted(v, one))
-			r = fence(v, one);
+		if (memcmp(one, journal_incarnation(v->journal), sizeof(one)))
+			r = volume_fence(v, one);
 	}
 	return r;
 }

@@ -8,6 +8,7 @@
 #define SEND_WORKERS 16
 #define FLUSH_WORKERS 8
 #define AHEAD_WORKERS 24
+#define DRAIN_WORKERS 16
 
 /* Finds the inode's file, or makes it; referenced. NULL: no memory. */
 struct file *file_find(struct data *d, uint64_t ino)
@@ -229,6 +230,7 @@ static void keep_once(struct data *d)
 		else
 			file_unref(*f);
 	}
+	data_staged_tick(d);
 	data_send_reports(d);
 	reap_orphans(d);
 }
@@ -253,7 +255,7 @@ int data_flush_all(struct data *d, uint64_t deadline_ns)
 			(void)!file_send_open(*f); /* all at once; the flush below waits for each */
 	}
 	for (struct file **f = list; f && *f; f++) {
-		int r = file_flush(*f, deadline_ns);
+		int r = file_flush(*f, FLUSH_STORED, deadline_ns);
 
 		if (r < 0 && r != -ESTALE && first == 0)
 			first = r;
@@ -283,6 +285,9 @@ static int start(struct data *d)
 	d->send_pool = pool_new("send", SEND_WORKERS, 4096);
 	d->flush_pool = pool_new("flush", FLUSH_WORKERS, 1024);
 	d->ahead_pool = pool_new("ahead", AHEAD_WORKERS, 1024);
+	d->drain_pool = d->o.staging ? pool_new("drain", DRAIN_WORKERS, 4096) : NULL;
+	if (d->o.staging && !d->drain_pool)
+		return fail(-ENOMEM);
 	if (!d->write_budget || !d->sent_budget || !d->ahead_budget || !d->send_pool ||
 	    !d->flush_pool || !d->ahead_pool)
 		return fail(-ENOMEM);
@@ -301,6 +306,7 @@ int data_new(const struct data_options *o, struct data **ret)
 	d->o = *o;
 	lock_init(&d->sync.lock, RANK_LEAF);
 	event_init(&d->wake);
+	d->sync.held_end = &d->sync.held;
 	d->m_corrupt = metric_get("mangrove_corrupt_frames_total", "Frames that did not verify",
 				  METRIC_COUNTER, "");
 	d->m_read = metric_get("mangrove_read_bytes_total", "Bytes read by programs",
@@ -325,6 +331,7 @@ struct data *data_free(struct data *d)
 	pool_free(d->ahead_pool);
 	pool_free(d->flush_pool);
 	pool_free(d->send_pool);
+	pool_free(d->drain_pool);
 
 	/* Every store has reported on every upload, or been told to give up. */
 	replicas_drain(d->o.replicas, NEVER);
@@ -341,6 +348,7 @@ struct data *data_free(struct data *d)
 		after = u->next_report;
 		upload_unref(u);
 	}
+	data_staged_free(d);
 	free(d->sync.orphans);
 	budget_free(d->write_budget);
 	budget_free(d->sent_budget);
@@ -364,6 +372,7 @@ void data_status_get(struct data *d, struct data_status *ret)
 		file_unref(*f);
 	}
 	lock_take(&d->sync.lock);
+	st.oldest_staged_ns = d->sync.held ? d->sync.held->since_ns : 0;
 	st.in_flight_chunks = d->sync.uploads;
 	st.in_flight_bytes = d->sync.upload_bytes;
 	st.corrupt_frames = d->sync.corrupt_frames;

@@ -6,6 +6,7 @@
 #include "fs/data/ahead.h"
 #include "fs/data/file.h"
 #include "fs/data/segment.h"
+#include "fs/staging.h"
 
 #include <uthash.h>
 
@@ -28,8 +29,28 @@ struct upload {
 		bool submitted;
 		bool abandoned;          /* never to be referred to */
 		bool queued;             /* in data's list of reports */
+		/* of a staged one: the stores that are asked just now, and those that reported */
+		uint64_t asked, told_asked;
+		bool settled;            /* no store is waited for any more */
+		bool committed;          /* the WRITE that refers to it is evaluated */
+		bool lost;               /* cannot be read back from the disk */
 	} sync;
 	struct upload *next_report;
+	bool staged; /* it is in the staging log, until settled and committed */
+	/* of a staged one: the next try */
+	unsigned failures;
+	uint64_t retry_ns;
+	struct upload *next_waiting;
+};
+
+/* A WRITE with staged chunks, until it is evaluated. */
+struct held_write {
+	struct held_write *next;
+	uint64_t no, since_ns;
+	bool released;         /* it may go into a record */
+	uint64_t committed_ns; /* since when it is known to be evaluated; 0: it is not */
+	size_t n;
+	struct upload *uploads[];
 };
 
 struct file {
@@ -66,6 +87,7 @@ struct data {
 	struct pool *send_pool;  /* seal and upload: blocks on stores */
 	struct pool *flush_pool; /* flushes that nobody waits for */
 	struct pool *ahead_pool;
+	struct pool *drain_pool; /* from the staging log to the stores */
 	struct task *keeper;     /* ages, reports */
 	struct event wake;
 	bool stopping;
@@ -77,6 +99,8 @@ struct data {
 		/* inodes without a name and without a handle here, to be reaped */
 		uint64_t *orphans;
 		size_t n_orphans, cap_orphans;
+		struct held_write *held, **held_end; /* in the order of submission */
+		struct upload *waiting; /* staged ones that are tried again later */
 		uint64_t uploads, upload_bytes;
 		uint64_t corrupt_frames;
 	} sync;
@@ -102,13 +126,30 @@ void data_reap_later(struct data *d, uint64_t ino);
 int data_inode(struct data *d, uint64_t ino, struct inode_row *ret); /* without target; -ESTALE */
 
 /* flush.c */
-int file_send_run_locked(struct file *f, struct run *r);
+enum flush_how {
+	FLUSH_STORED, /* chunks have their acknowledged copies */
+	FLUSH_STAGED, /* they are in the staging log, or if that cannot be, have their copies */
+};
+/* What nobody waits for in particular is flushed so. */
+static inline enum flush_how flush_how(const struct data *d)
+{
+	return d->o.staging && d->o.close_staged ? FLUSH_STAGED : FLUSH_STORED;
+}
+int file_send_run_locked(struct file *f, struct run *r, enum flush_how how);
 int file_send_open(struct file *f); /* starts sending what is dirty; submits nothing */
-int file_flush(struct file *f, uint64_t deadline_ns); /* uploads, submits; not committed yet */
+/* Uploads, submits; not committed yet. */
+int file_flush(struct file *f, enum flush_how how, uint64_t deadline_ns);
 void file_flush_later(struct file *f);
 
 /* upload.c */
 int upload_chunk(struct data *d, struct span plain, struct upload **ret);
+/* A new chunk: drawn, sealed, charged; two references, the caller's and the reports'. */
+int upload_seal(struct data *d, struct span plain, struct upload **ret, struct blob **ret_blob);
+struct upload *upload_new(struct data *d);
+void upload_count(struct upload *u, bool more); /* in flight */
+void upload_report(struct upload *u);           /* there may be news */
+/* What was just written is often read next. */
+void upload_offer(struct upload *u, struct blob *sealed);
 struct upload *upload_ref(struct upload *u);
 void upload_unref(struct upload *u);
 /* answers the stores to name in the operation that refers to it */
@@ -118,6 +159,15 @@ void upload_submitted(struct upload *u);
 void upload_abandon(struct upload *u);
 uint64_t upload_stores(struct upload *u);
 void data_send_reports(struct data *d);
+
+/* staged.c */
+int upload_stage(struct data *d, struct span plain, struct upload **ret);
+bool upload_acknowledged(struct upload *u);
+/* The WRITE that refers to these is submitted as `no`; held unless `released`. */
+int data_hold(struct data *d, uint64_t no, bool released, struct upload *const *uploads, size_t n);
+/* Releases, forgets, tries again what is due. By the keeper. */
+void data_staged_tick(struct data *d);
+void data_staged_free(struct data *d);
 
 /* fetch.c */
 struct chunk_part { /* bytes of a read that are in a chunk, or in a foreign object */

@@ -34,6 +34,16 @@ static void count_corrupt(struct data *d)
 	d->sync.corrupt_frames++;
 }
 
+/* The staging log may have what no store has yet. */
+static bool fetch_staged(struct fetch *f, struct chunk_opener *o, uint32_t first,
+			 uint64_t off, uint64_t len, struct buf *bytes)
+{
+	struct stage *stage = f->d->o.staging ? staging_chunks(f->d->o.staging) : NULL;
+
+	return stage && stage_read(stage, f->seal.id, off, len, bytes) == 0 && bytes->len == len &&
+	       chunk_verify(o, first, buf_span(bytes)) == 0;
+}
+
 /* Reads frames of one piece from the stores; until a copy verifies, when asked to. */
 static int fetch_frames(struct fetch *f, uint32_t first, uint32_t count, struct buf *bytes)
 {
@@ -47,6 +57,9 @@ static int fetch_frames(struct fetch *f, uint32_t first, uint32_t count, struct 
 		return r < 0 ? r : fail(-EIO);
 	chunk_object_name(f->seal.id, name);
 	chunk_frame_range(&f->seal, first, count, &off, &len);
+	if (fetch_staged(f, opener, first, off, len, bytes))
+		return 0;
+	f->gone = !f->have; /* staged when it was looked up: it has left for the stores since */
 	while (f->have & ~avoid) {
 		struct get_req req = { .name = span_str(name),
 				       .offset = off,

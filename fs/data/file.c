@@ -4,6 +4,9 @@
 
 #include <sys/stat.h>
 
+/* Operations that wait are in memory, too: beyond this much, close waits for the journal. */
+#define PENDING_MAX (64 * MiB)
+
 static void replace_locked(struct file *f)
 {
 	segments_release(&f->segs, file_run_free, f->data);
@@ -256,7 +259,8 @@ static int extend_locked(struct file *f, uint64_t off, struct span bytes, size_t
 	s->len += n;
 	*ret = n;
 	if (run->len == CHUNK_MAX)
-		(void)!file_send_run_locked(f, run); /* if not now, the flush sends it */
+		/* if not now, the flush sends it */
+		(void)!file_send_run_locked(f, run, flush_how(f->data));
 	return 0;
 }
 
@@ -379,13 +383,14 @@ bool file_dirty(struct file *f)
 void file_sync(struct file *f, bool closing, commit_done_fn *done, void *arg)
 {
 	struct data *d = f->data;
+	const enum flush_how how = closing ? flush_how(d) : FLUSH_STORED;
 	struct result res = { 0 };
 
 	if (closing && is_orphan(d, f->ino)) {
 		done(&res, arg);
 		return;
 	}
-	res.error = file_flush(f, clock_now() + d->o.deadline_ns);
+	res.error = file_flush(f, how, clock_now() + d->o.deadline_ns);
 	if (res.error < 0) {
 		done(&res, arg);
 		return;
@@ -393,5 +398,8 @@ void file_sync(struct file *f, bool closing, commit_done_fn *done, void *arg)
 	lock_take(&f->lock);
 	f->unsynced = f->dirty;
 	lock_give(&f->lock);
-	commit_sync(d->o.commit, f->ino, done, arg);
+	if (how == FLUSH_STAGED && commit_pending_bytes(d->o.commit) < PENDING_MAX)
+		staging_wait(d->o.staging, f->ino, done, arg);
+	else
+		commit_sync(d->o.commit, f->ino, done, arg);
 }

@@ -4,8 +4,8 @@
  * Contents of files: what was written and not flushed yet, over what the namespace says, over the
  * sealed pieces near at hand or in the stores.
  *
- * (D1) Data before metadata: a WRITE is submitted only when its chunks have their acknowledged
- *      copies.
+ * (D1) Data before metadata: a WRITE goes into a record only when its chunks have their
+ *      acknowledged copies; one with staged chunks is submitted before, and held until then.
  * (D2) Reads look through the buffer of their inode; so does the size, and mtime of the last
  *      write(2).
  * (D3) A failed upload keeps the bytes dirty and pinned; the next flush tries again.
@@ -54,6 +54,8 @@ struct data_options {
 		       uint8_t *dst, void *arg);
 	void *foreign_arg;
 	bool read_only;
+	struct staging *staging;   /* or NULL: there is none */
+	bool close_staged;         /* close=staged */
 };
 must_check int data_new(const struct data_options *o, struct data **ret);
 /*
@@ -93,7 +95,8 @@ bool file_dirty(struct file *f);
  * fsync, or close after a write: uploads what is dirty, waits for the acknowledged copies (on this
  * thread: a pool's), submits the WRITE, then commit_sync: `done` runs when it is committed, or with
  * the error; exactly once, possibly before this returns. An inode without a name is not made
- * durable by close (closing = true): nobody could ever open it again.
+ * durable by close (closing = true): nobody could ever open it again. With close_staged, a close is
+ * done when this machine's disk has it (fs/staging.h).
  */
 void file_sync(struct file *f, bool closing, commit_done_fn *done, void *arg);
 /* Everything dirty of this mount is uploaded and submitted. 0, or the first error. */
@@ -118,6 +121,12 @@ must_check int file_seek(struct file *f, uint64_t off, bool data, uint64_t *ret)
 /* copy_file_range as shared extents; both are flushed first (waits). *ret_len: bytes cloned. */
 must_check int file_clone(struct file *from, uint64_t off, struct file *to, uint64_t to_off,
 			  uint64_t len, uint64_t time_ns, uint64_t *ret_len);
+/*
+ * A WRITE of an earlier mount was submitted again, held, as number `no`: its chunks go on from the
+ * staging log, and it is released when they have their copies. 0, -ENOMEM.
+ */
+must_check int data_adopt(struct data *d, const struct op *write, uint64_t no);
+
 /* An inode lost its last name here: reaped now, or when its last handle closes. */
 void data_orphaned(struct data *d, uint64_t ino);
 uint64_t file_ino(const struct file *f);
@@ -132,6 +141,7 @@ must_check int data_where(struct data *d, uint64_t ino, struct file_replicas *re
 struct data_status {
 	uint64_t dirty_bytes, in_flight_chunks, in_flight_bytes;
 	uint64_t oldest_dirty_ns; /* clock_now() of the oldest dirty byte; 0: none */
+	uint64_t oldest_staged_ns; /* of the oldest write whose chunks are staged still; 0: none */
 	uint64_t corrupt_frames; /* that did not verify, in stores or the cache */
 };
 void data_status_get(struct data *d, struct data_status *ret);

@@ -13,7 +13,17 @@
 struct send_job {
 	struct file *file;
 	struct run *run;
+	enum flush_how how;
 };
+
+static int upload(const struct send_job *job, struct upload **ret)
+{
+	const struct span plain = span_of(job->run->bytes, job->run->len);
+
+	if (job->how == FLUSH_STAGED && upload_stage(job->file->data, plain, ret) == 0)
+		return 0;
+	return upload_chunk(job->file->data, plain, ret);
+}
 
 static void send_run(void *arg)
 {
@@ -21,7 +31,7 @@ static void send_run(void *arg)
 	struct file *f = job->file;
 	struct run *run = job->run;
 	struct upload *u = NULL;
-	const int r = upload_chunk(f->data, span_of(run->bytes, run->len), &u);
+	const int r = upload(job, &u);
 
 	lock_take(&f->lock);
 	if (r == 0) {
@@ -41,13 +51,13 @@ static void send_run(void *arg)
 	file_unref(f);
 }
 
-int file_send_run_locked(struct file *f, struct run *r)
+int file_send_run_locked(struct file *f, struct run *r, enum flush_how how)
 {
 	struct send_job *job = malloc(sizeof(*job));
 
 	if (!job)
 		return fail(-ENOMEM);
-	*job = (struct send_job){ file_ref(f), r };
+	*job = (struct send_job){ file_ref(f), r, how };
 	r->refs++;
 	r->state = RUN_SENDING;
 	f->sending++;
@@ -109,7 +119,7 @@ static struct run *pack_locked(struct file *f, size_t first, uint64_t total)
 }
 
 /* One chunk's worth of open segments. 0, FILE_WOULD_WAIT when there is none. */
-static int send_one_locked(struct file *f)
+static int send_one_locked(struct file *f, enum flush_how how)
 {
 	const uint64_t total = open_bytes(f);
 	size_t i = 0;
@@ -123,25 +133,25 @@ static int send_one_locked(struct file *f)
 	const bool whole = s->run_off == 0 && s->len == s->run->len;
 
 	if (whole && (s->len >= CHUNK_MAX / 2 || s->len == total))
-		return file_send_run_locked(f, s->run);
+		return file_send_run_locked(f, s->run, how);
 
 	struct run *pack = pack_locked(f, i, total);
 
 	if (!pack)
 		return fail(-ENOMEM);
 
-	int r = file_send_run_locked(f, pack);
+	int r = file_send_run_locked(f, pack, how);
 
 	run_unref(pack, file_run_free, f->data);
 	return r;
 }
 
-static int send_all_locked(struct file *f)
+static int send_all_locked(struct file *f, enum flush_how how)
 {
 	int r;
 
 	do
-		r = send_one_locked(f);
+		r = send_one_locked(f, how);
 	while (r == 0);
 	return r == FILE_WOULD_WAIT ? 0 : r;
 }
@@ -149,16 +159,16 @@ static int send_all_locked(struct file *f)
 int file_send_open(struct file *f)
 {
 	LOCK_SCOPE(&f->lock);
-	return send_all_locked(f);
+	return send_all_locked(f, flush_how(f->data));
 }
 
 /* Little enough travels in the operation itself: one round trip instead of two. */
-static int send_rest_locked(struct file *f)
+static int send_rest_locked(struct file *f, enum flush_how how)
 {
 	const uint64_t total = open_bytes(f);
 
 	if (total > INLINE_MAX)
-		return send_all_locked(f);
+		return send_all_locked(f, how);
 	for (size_t i = 0; i < f->segs.n; i++)
 		if (is_open(&f->segs.v[i]))
 			f->segs.v[i].run->state = RUN_INLINE;
@@ -180,6 +190,8 @@ struct write_op {
 	struct upload **uploads;
 	size_t n, n_chunks;
 	uint64_t end;
+	bool staged, held; /* some of its chunks are staged; lack copies yet */
+	uint64_t no;
 };
 
 static void write_op_release(struct write_op *w)
@@ -205,6 +217,8 @@ static void add_chunk(struct write_op *w, struct upload *u, uint64_t want)
 				.want = want };
 	memcpy(c->id, u->seal.id, CHUNK_ID_SIZE);
 	memcpy(c->salt, u->seal.salt, sizeof(c->salt));
+	w->staged |= u->staged;
+	w->held |= u->staged && !upload_acknowledged(u);
 	w->uploads[w->n_chunks++] = upload_ref(u);
 }
 
@@ -279,12 +293,11 @@ static void submit_done(const struct result *res, void *arg)
 static int submit_locked(struct file *f, struct write_op *w)
 {
 	struct submit_wait wait = { 0 };
-	uint64_t no;
 	int r;
 
 	event_init(&wait.event);
-	r = commit_submit(f->data->o.commit, &w->op, COMMIT_EARLY, submit_done, &wait, &wait.res,
-			  &no);
+	r = commit_submit(f->data->o.commit, &w->op, w->held ? COMMIT_HELD : COMMIT_EARLY,
+			  submit_done, &wait, &wait.res, &w->no);
 	if (r == COMMIT_LATER) {
 		lock_give(&f->lock);
 		event_wait(&wait.event, NEVER);
@@ -315,6 +328,15 @@ static void after_write_locked(struct file *f, bool *ret_unref)
 	file_mark_clean_locked(f, ret_unref);
 }
 
+/* From now on its uploads' news are operations of their own (U2), or go with its release. */
+static void submitted(struct data *d, const struct write_op *w)
+{
+	if (w->staged && data_hold(d, w->no, !w->held, w->uploads, w->n_chunks) == 0)
+		return;
+	for (size_t i = 0; i < w->n_chunks; i++)
+		upload_submitted(w->uploads[i]);
+}
+
 static int submit_ready_locked(struct file *f, bool *ret_unref)
 {
 	_cleanup_(write_op_release) struct write_op w = { 0 };
@@ -331,14 +353,16 @@ static int submit_ready_locked(struct file *f, bool *ret_unref)
 		forget_leaving_locked(f);
 		return r;
 	}
+	if (r == 0)
+		submitted(f->data, &w);
 	for (size_t i = 0; i < w.n_chunks; i++)
-		if (r == 0)
-			upload_submitted(w.uploads[i]);
+		if (r < 0)
+			upload_abandon(w.uploads[i]);
 	after_write_locked(f, ret_unref);
 	return r; /* -ESTALE: the inode is gone, and its data with it */
 }
 
-int file_flush(struct file *f, uint64_t deadline_ns)
+int file_flush(struct file *f, enum flush_how how, uint64_t deadline_ns)
 {
 	bool unref = false;
 	int r;
@@ -351,7 +375,7 @@ int file_flush(struct file *f, uint64_t deadline_ns)
 		}
 	f->syncing = true;
 	f->send_error = 0;
-	r = send_rest_locked(f);
+	r = send_rest_locked(f, how);
 	while (f->sending) /* each ends by its own deadline */
 		cond_wait(&f->cond, &f->lock, NEVER);
 	if (r == 0)
@@ -370,7 +394,7 @@ int file_flush(struct file *f, uint64_t deadline_ns)
 static void flush_later(void *arg)
 {
 	struct file *f = arg;
-	int r = file_flush(f, clock_now() + f->data->o.deadline_ns);
+	int r = file_flush(f, flush_how(f->data), clock_now() + f->data->o.deadline_ns);
 
 	if (r < 0 && r != -ESTALE)
 		log_warn("data", "written data could not be stored yet, it stays in memory",

@@ -296,10 +296,10 @@ int file_clone(struct file *from, uint64_t off, struct file *to, uint64_t to_off
 {
 	const uint64_t deadline = clock_now() + from->data->o.deadline_ns;
 	uint64_t size;
-	int r = file_flush(from, deadline);
+	int r = file_flush(from, FLUSH_STORED, deadline);
 
 	if (r == 0 && to != from)
-		r = file_flush(to, deadline);
+		r = file_flush(to, FLUSH_STORED, deadline);
 	if (r == 0)
 		r = file_size(from, &size);
 	if (r < 0)

@@ -47,7 +47,7 @@ static bool has_news_locked(struct upload *u)
 	return (u->sync.stored & ~u->sync.told) || (u->sync.failed & ~u->sync.told_failed);
 }
 
-static void queue_report(struct upload *u)
+void upload_report(struct upload *u)
 {
 	struct data *d = u->data;
 	bool news;
@@ -79,18 +79,15 @@ static void on_stored(struct span name, unsigned store, bool ok, void *arg)
 	*(ok ? &u->sync.stored : &u->sync.failed) |= 1ull << store;
 	last = (u->sync.stored | u->sync.failed) == u->want;
 	lock_give(&u->sync.lock);
-	queue_report(u);
+	upload_report(u);
 	if (last) {
-		lock_take(&d->sync.lock);
-		d->sync.uploads--;
-		d->sync.upload_bytes -= u->seal.length;
-		lock_give(&d->sync.lock);
+		upload_count(u, false);
 		budget_give(d->sent_budget, u->charged);
 		upload_unref(u);
 	}
 }
 
-static struct upload *upload_new(struct data *d)
+struct upload *upload_new(struct data *d)
 {
 	struct upload *u = calloc(1, sizeof(*u));
 
@@ -130,29 +127,62 @@ static int seal_charged(struct upload *u, const uint8_t id[CHUNK_ID_SIZE], struc
 	return r < 0 ? r : fail(-EIO);
 }
 
-int upload_chunk(struct data *d, struct span plain, struct upload **ret)
+int upload_seal(struct data *d, struct span plain, struct upload **ret, struct blob **ret_blob)
 {
-	_cleanup_(blob_unrefp) struct blob *blob = NULL;
 	struct upload *u = upload_new(d);
 	uint8_t id[CHUNK_ID_SIZE];
-	char name[CHUNK_NAME_SIZE];
-	uint64_t have = 0;
 	int r;
 
 	if (!u)
 		return fail(-ENOMEM);
 	draw_id(d, id);
-	r = seal_charged(u, id, plain, &blob);
+	r = seal_charged(u, id, plain, ret_blob);
 	if (r < 0) {
 		upload_unref(u);
 		upload_unref(u);
 		return r;
 	}
-	lock_take(&d->sync.lock);
-	d->sync.uploads++;
-	d->sync.upload_bytes += u->seal.length;
-	lock_give(&d->sync.lock);
-	chunk_object_name(id, name);
+	*ret = u;
+	return 0;
+}
+
+void upload_count(struct upload *u, bool more)
+{
+	struct data *d = u->data;
+
+	LOCK_SCOPE(&d->sync.lock);
+	d->sync.uploads += more ? 1 : -1ull;
+	d->sync.upload_bytes += more ? u->seal.length : -(uint64_t)u->seal.length;
+}
+
+void upload_offer(struct upload *u, struct blob *sealed)
+{
+	struct piece_id piece = { .index = 0 };
+	uint64_t off, len;
+	struct blob *frames;
+
+	if (u->seal.length > PIECE_SIZE)
+		return;
+	memcpy(piece.object, u->seal.id, sizeof(piece.object));
+	chunk_frame_range(&u->seal, 0, chunk_frames(&u->seal), &off, &len);
+	frames = blob_copy(span_sub(blob_span(sealed), off, len));
+	if (frames)
+		pieces_offer(u->data->o.pieces, &piece, frames);
+	blob_unref(frames);
+}
+
+int upload_chunk(struct data *d, struct span plain, struct upload **ret)
+{
+	_cleanup_(blob_unrefp) struct blob *blob = NULL;
+	char name[CHUNK_NAME_SIZE];
+	struct upload *u;
+	uint64_t have = 0;
+	int r = upload_seal(d, plain, &u, &blob);
+
+	if (r < 0)
+		return r;
+	upload_count(u, true);
+	chunk_object_name(u->seal.id, name);
 
 	struct put_req req = { .name = span_str(name), .body = blob, .cond = PUT_IF_ABSENT,
 			       .deadline_ns = clock_now() + d->o.deadline_ns };
@@ -166,19 +196,7 @@ int upload_chunk(struct data *d, struct span plain, struct upload **ret)
 	lock_take(&u->sync.lock);
 	u->sync.acknowledged = have; /* their reports may be on the way still */
 	lock_give(&u->sync.lock);
-	/* small files are often read right after they were written */
-	if (plain.len <= PIECE_SIZE) {
-		struct piece_id piece = { .index = 0 };
-		uint64_t off, len;
-		struct blob *frames;
-
-		memcpy(piece.object, id, sizeof(id));
-		chunk_frame_range(&u->seal, 0, chunk_frames(&u->seal), &off, &len);
-		frames = blob_copy(span_sub(blob_span(blob), off, len));
-		if (frames)
-			pieces_offer(d->o.pieces, &piece, frames);
-		blob_unref(frames);
-	}
+	upload_offer(u, blob);
 	*ret = u;
 	return 0;
 }
@@ -195,7 +213,7 @@ void upload_submitted(struct upload *u)
 	lock_take(&u->sync.lock);
 	u->sync.submitted = true;
 	lock_give(&u->sync.lock);
-	queue_report(u);
+	upload_report(u);
 }
 
 void upload_abandon(struct upload *u)

@@ -27,7 +27,7 @@ COLUMNS_MAX = 100  # of C, where a tab is 8
 FS_LEVELS = [
     (r"fs/(seal|keys|key_source|recovery|command|options)\w*\.[ch]", 0, "keys and seals"),
     (r"fs/(ns|journal)/", 1, "ns and journal"),
-    (r"fs/(commit\w*\.[ch]|checkpoint\w*\.[ch]|data/|attach/|upkeep/)", 2, "commit, checkpoint, data, attach, upkeep"),
+    (r"fs/(commit\w*\.[ch]|staging\.[ch]|checkpoint\w*\.[ch]|data/|attach/|upkeep/)", 2, "commit, checkpoint, data, attach, upkeep"),
     (r"fs/fuse\w*\.[ch]", 4, "fuse"),
     (r"fs/", 3, "the volume around them"),
 ]
