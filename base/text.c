@@ -236,3 +236,35 @@ int percent_decode(struct span s, bool plus_is_space, struct buf *ret)
 		ret->len = start;
 	return r;
 }
+
+/* Bytes of the character that begins here, by the table of RFC 3629; 0: none does. */
+static size_t utf8_length(struct span s)
+{
+	const uint8_t *b = s.data;
+	size_t n = b[0] < 0x80 ? 1 : b[0] < 0xc2 ? 0 : b[0] < 0xe0 ? 2 : b[0] < 0xf0 ? 3 :
+		   b[0] < 0xf5 ? 4 : 0;
+
+	if (n > s.len)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((b[i] & 0xc0) != 0x80)
+			return 0;
+	/* longer than it must be, a surrogate, beyond the last character */
+	if ((b[0] == 0xe0 && b[1] < 0xa0) || (b[0] == 0xed && b[1] > 0x9f) ||
+	    (b[0] == 0xf0 && b[1] < 0x90) || (b[0] == 0xf4 && b[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+int utf8_clean(struct span s, struct buf *ret)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < s.len && !r;) {
+		size_t n = utf8_length(span_sub(s, i, SIZE_MAX));
+
+		r = n ? buf_add(ret, s.data + i, n) : buf_add_str(ret, "\xef\xbf\xbd");
+		i += MAX(n, (size_t)1);
+	}
+	return r;
+}

@@ -31,8 +31,15 @@ void http_date(time_t t, char ret[30]);
 must_check int http_date_parse(const char *s, time_t *ret);
 /* "20130524T000000Z" (ret: 17 bytes) */
 void iso_basic_date(time_t t, char ret[17]);
+/* Of ns since 1970: "2026-01-02T03:04:05.678Z" (ret: 25 bytes) */
+void iso_date(uint64_t ns, char ret[25]);
 /* RFC 3339 "2026-01-02T03:04:05.678Z", fraction and offset accepted. */
 must_check int iso_date_parse(const char *s, time_t *ret);
+
+/*
+ * Text of any origin as UTF-8: what is none becomes U+FFFD, a byte at a time. Appends.
+ */
+must_check int utf8_clean(struct span s, struct buf *ret);
 
 /*
  * "200G", "64KiB" or "64 kb", "80%" is not one; units K M G T are powers of 1024. -EINVAL, -ERANGE.

@@ -55,6 +55,27 @@ void http_date(time_t t, char ret[30])
 	put_text(at, " GMT", 5);
 }
 
+void iso_date(uint64_t ns, char ret[25])
+{
+	struct tm tm = utc((time_t)(ns / 1000000000));
+	char *at = ret;
+
+	at = put_digits(at, tm.tm_year + 1900, 4);
+	*at++ = '-';
+	at = put_digits(at, tm.tm_mon + 1, 2);
+	*at++ = '-';
+	at = put_digits(at, tm.tm_mday, 2);
+	*at++ = 'T';
+	at = put_digits(at, tm.tm_hour, 2);
+	*at++ = ':';
+	at = put_digits(at, tm.tm_min, 2);
+	*at++ = ':';
+	at = put_digits(at, tm.tm_sec, 2);
+	*at++ = '.';
+	at = put_digits(at, (unsigned)(ns / 1000000 % 1000), 3);
+	put_text(at, "Z", 2);
+}
+
 void iso_basic_date(time_t t, char ret[17])
 {
 	struct tm tm = utc(t);

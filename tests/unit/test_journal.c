@@ -99,6 +99,46 @@ static int look(struct member *m)
 	return journal_learn(m->journal, soon(), &r);
 }
 
+static void seek(struct member *m, uint64_t slot, const char *want)
+{
+	_cleanup_(record_freep) struct record *r = NULL;
+
+	assert_int_equal(journal_seek(m->journal, slot, soon(), &r), 0);
+	assert_int_equal(r->slot, slot);
+	assert_span_str(r->ops[0].bytes, want);
+}
+
+/* A reader begins in the middle, and goes on from there; also where one store knows nothing. */
+static void test_seek(void **state)
+{
+	_cleanup_(record_freep) struct record *r = NULL;
+	struct member a, b;
+	char text[8];
+
+	join(&a, 1);
+	journal_begin(a.journal, UINT64_MAX, NULL, NULL);
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(text, sizeof(text), "%u", i);
+		faults = (struct faults){ .member = 1, .refuse = i % 3 == 1 ? 1u << i % 2 : 0 };
+		assert_int_equal(propose(&a, text, text), 0);
+	}
+	assert_int_equal(member_open(&b, &cluster, 2, true), 0);
+	seek(&b, 41, "41");
+	for (unsigned i = 42; i < 100; i++) {
+		snprintf(text, sizeof(text), "%u", i);
+		learn(&b, text);
+	}
+	faults = (struct faults){ .member = 2, .refuse = 1 };
+	seek(&b, 0, "0");
+	learn(&b, "1");
+	seek(&b, 98, "98");
+	assert_int_equal(journal_seek(b.journal, 99, soon(), &r), -EAGAIN); /* nothing names it */
+	faults = (struct faults){ 0 };
+	assert_int_equal(journal_seek(b.journal, 99, soon(), &r), JOURNAL_NOTHING);
+	member_close(&b);
+	member_close(&a);
+}
+
 static size_t objects(void)
 {
 	size_t n = 0;
@@ -401,6 +441,7 @@ int main(void)
 		T(test_no_majority),
 		T(test_readers_write_nothing),
 		T(test_catches_up_in_windows),
+		T(test_seek),
 		T(test_a_copy_from_another_store_does_not_count),
 		T(test_begins_where_it_is_told),
 	};

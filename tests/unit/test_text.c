@@ -20,6 +20,44 @@ static void test_hex(void **state)
 	assert_int_equal(hex_decode("", 0, back, 0), 0);
 }
 
+static void cleaned(const char *text, size_t len, const char *want)
+{
+	_cleanup_buf_ struct buf b = BUF_INIT(1000);
+
+	assert_int_equal(utf8_clean(span_of(text, len), &b), 0);
+	assert_string_equal(buf_str(&b) ? buf_str(&b) : "", want);
+}
+
+static void test_utf8(void **state)
+{
+	static const char *const good[] = { "", "plain", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x8c\xb3",
+					    "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf" };
+	/* cut, too long, a surrogate, beyond the end, a stray continuation */
+	static const char *const bad[] = { "\xe2\x82", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80",
+					   "\xf4\x90\x80\x80", "\x80", "\xff" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
+		cleaned(good[i], strlen(good[i]), good[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		char want[32] = "";
+
+		for (size_t n = 0; n < strlen(bad[i]); n++)
+			strcat(want, "\xef\xbf\xbd");
+		cleaned(bad[i], strlen(bad[i]), want);
+	}
+	cleaned("a\xff\xc3\xa9z", 5, "a\xef\xbf\xbd\xc3\xa9z");
+}
+
+static void test_iso_date_shown(void **state)
+{
+	char text[25];
+
+	iso_date(0, text);
+	assert_string_equal(text, "1970-01-01T00:00:00.000Z");
+	iso_date(1767323045678999999, text);
+	assert_string_equal(text, "2026-01-02T03:04:05.678Z");
+}
+
 static void test_hex_refuses(void **state)
 {
 	static const char *const bad[] = {
@@ -315,6 +353,8 @@ int main(void)
 		cmocka_unit_test(test_iso_date),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_durations),
+		cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_iso_date_shown),
 		cmocka_unit_test(test_formats),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_nearest_word),
