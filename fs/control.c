@@ -42,6 +42,7 @@ static const struct route routes[] = {
 	{ "GET", "/status", act_status, "application/json", true },
 	{ "GET", "/metrics", act_metrics, "text/plain; version=0.0.4; charset=utf-8", true },
 	{ "GET", "/", act_page, "text/html; charset=utf-8", true },
+	{ "GET", "/changes", act_changes, "application/json", false },
 	{ "GET", "/where", act_where, "application/json", false },
 	{ "GET", "/names", act_names, "application/json", false },
 	{ "GET", "/keys", act_keys, "application/json", false },

@@ -6,6 +6,8 @@
  *
  *   GET  /status   GET /metrics   GET /            both
  *   GET  /where?path=P                             the socket only, like all that follow
+ *   GET  /changes?from=SLOT|last=N|since=S&max=N&all=0|1
+ *                                                  what was done; "position": from where to go on
  *   POST /sync?all=0|1&timeout=60s                 answers when it is done
  *   POST /drill?store=S&mode=down|slow|errors|none&for=60s
  *   GET  /names?path=P                             names that are not their keys, of a bucket

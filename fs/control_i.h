@@ -31,6 +31,7 @@ act_fn act_status, act_metrics, act_page, act_where, act_sync, act_drill, act_lo
 	act_checkpoint;
 act_fn act_attach, act_detach, act_names, act_refresh; /* control_attach.c */
 act_fn act_upkeep, act_upkeep_stop, act_fsck, act_scrub; /* control_upkeep.c */
+act_fn act_changes; /* control_history.c */
 act_fn act_keys, act_key_add, act_key_remove; /* control_keys.c */
 /* page.html, as the build found it */
 extern const char status_page[];

@@ -8,7 +8,7 @@
 #include "tools/commands.h"
 #include "tools/ctl.h"
 
-/* The short ones: sync, log, config, version. */
+/* The short ones: sync, config, version. */
 
 static const struct arg nothing[] = { { 0, NULL, 0, NULL } };
 
@@ -54,37 +54,6 @@ const struct command cmd_sync = {
 		"Example:\n"
 		"  mangrove sync /mnt/demo\n",
 	.run = run_sync,
-};
-
-static int run_log(const struct command *c, int argc, char **argv)
-{
-	_cleanup_(ctl_list_release) struct ctl_list mounts = { .n = 0 };
-	const char *only = NULL;
-	const struct arg table[] = { { 0, "only", ARG_TEXT, &only }, { 0, NULL, 0, NULL } };
-	_cleanup_buf_ struct buf target = BUF_INIT(4096);
-	struct text_list words;
-	struct ctl_mount *m;
-	int status;
-
-	if (!command_args(c, argc, argv, table, 1, 2, &words, &status))
-		return status;
-	ctl_list_read(&mounts);
-	m = ctl_choose(&mounts, words.n > 1 ? words.all[1] : NULL);
-	if (!m || buf_add_str(&target, "/loglevel?level=") ||
-	    percent_encode(span_str(words.all[0]), false, &target))
-		return EXIT_FAILED;
-	if (only &&
-	    (buf_add_str(&target, "&only=") || percent_encode(span_str(only), false, &target)))
-		return EXIT_FAILED;
-	return ctl_command(m, "POST", buf_str(&target), 10, NULL);
-}
-
-const struct command cmd_log = {
-	.name = "log",
-	.usage = "error|warn|info|debug [DIR] [--only SUBSYSTEM,...]",
-	.summary = "change what a running mount logs",
-	.help = "  --only    debug messages of these subsystems only (http, journal, ...)\n",
-	.run = run_log,
 };
 
 static int run_config(const struct command *c, int argc, char **argv)

@@ -16,6 +16,8 @@ static const struct command *const commands[] = {
 	&cmd_top,
 	&cmd_sync,
 	&cmd_where,
+	&cmd_log,
+	&cmd_changes,
 	&cmd_drill,
 	&cmd_doctor,
 	&cmd_fsck,
@@ -24,7 +26,7 @@ static const struct command *const commands[] = {
 	&cmd_attach,
 	&cmd_detach,
 	&cmd_refresh,
-	&cmd_log,
+	&cmd_log_level,
 	&cmd_config,
 	&cmd_debug,
 	&cmd_version,
@@ -36,7 +38,7 @@ static void print_overview(FILE *to)
 	      "One tree on several object stores.\n\n",
 	      to);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(to, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+		fprintf(to, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
 	fputs("\n'mangrove COMMAND --help' says more.\n", to);
 }
 

@@ -45,9 +45,9 @@ const uint8_t *journal_incarnation(const struct journal *j);
  */
 void journal_begin(struct journal *j, uint64_t slot, const uint8_t *hash, const uint8_t *next);
 /*
- * The same in the middle: begins after `slot`, whose record is given, too. It must have been chosen,
- * and the next slot begun. 0; JOURNAL_NOTHING: no store that answers has it (any more); -EIO,
- * -ETIMEDOUT, -EBADMSG, -ENOMEM.
+ * The same in the middle: begins after `slot`, whose record is given, too. It must have been
+ * chosen, and the next slot begun. 0; JOURNAL_NOTHING: no store that answers has it (any more);
+ * -EIO, -ETIMEDOUT, -EBADMSG, -ENOMEM.
  */
 must_check int journal_seek(struct journal *j, uint64_t slot, uint64_t deadline_ns,
 			    struct record **ret);

@@ -54,13 +54,13 @@ _mangrove_value()
 {
 	case $prev in
 	-o | --options) _mangrove_mount_options ;;
-	--config | --key-file | --passphrase-file | --recovery-key | --log-file) _mangrove_files f ;;
+	--config | --key-file | --passphrase-file | --recovery-key | --log-file | --position-file) _mangrove_files f ;;
 	--cache-dir) _mangrove_files d ;;
 	--log-level) _mangrove_words "error warn info debug" ;;
 	--mode) _mangrove_words "down slow errors none" ;;
 	--mirror) _mangrove_words "s3:// azblob:// gs:// file:///" && compopt -o nospace ;;
 	--store) [ "${COMP_WORDS[1]}" = scrub ] && _mangrove_words "$(_mangrove_stores)" || _mangrove_words "s3:// azblob:// gs:// file:///" && compopt -o nospace ;;
-	--timeout | --ttl | --for | --share | --rate | --delay | --count | --acknowledge | --only | --cache-size | --kdf-* | --key-command) COMPREPLY=() ;;
+	--timeout | --ttl | --for | --share | --rate | --delay | --count | --since | --from | --last | --acknowledge | --only | --cache-size | --kdf-* | --key-command) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -77,7 +77,7 @@ _mangrove_word()
 	umount | status | sync | top) _mangrove_words "$(_mangrove_mounts)" ;;
 	drill) [ "$COMP_CWORD" = 2 ] && _mangrove_words "$(_mangrove_stores)" || _mangrove_words "$(_mangrove_mounts)" ;;
 	debug) [ "$COMP_CWORD" = 2 ] && _mangrove_words checkpoint || _mangrove_words "$(_mangrove_mounts)" ;;
-	log) [ "$COMP_CWORD" = 2 ] && _mangrove_words "error warn info debug" || _mangrove_words "$(_mangrove_mounts)" ;;
+	log-level) [ "$COMP_CWORD" = 2 ] && _mangrove_words "error warn info debug" || _mangrove_words "$(_mangrove_mounts)" ;;
 	key) [ "$COMP_CWORD" = 2 ] && _mangrove_words "list add remove" || _mangrove_words "$(_mangrove_mounts)" ;;
 	format | version) COMPREPLY=() ;;
 	*) _mangrove_files f ;;

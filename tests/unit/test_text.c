@@ -30,11 +30,15 @@ static void cleaned(const char *text, size_t len, const char *want)
 
 static void test_utf8(void **state)
 {
-	static const char *const good[] = { "", "plain", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x8c\xb3",
-					    "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf" };
+	static const char *const good[] = {
+		"", "plain", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x8c\xb3", "\xed\x9f\xbf",
+		"\xf4\x8f\xbf\xbf",
+	};
 	/* cut, too long, a surrogate, beyond the end, a stray continuation */
-	static const char *const bad[] = { "\xe2\x82", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80",
-					   "\xf4\x90\x80\x80", "\x80", "\xff" };
+	static const char *const bad[] = {
+		"\xe2\x82", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80",
+		"\xff",
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
 		cleaned(good[i], strlen(good[i]), good[i]);
