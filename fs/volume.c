@@ -12,28 +12,39 @@
 #define BOOT_NS (300 * NS_PER_S) /* to follow the journal to its tip */
 
 /* The commit task's events go to whoever serves the kernel just now. */
-const struct volume_hooks *volume_hooks_get(struct volume *v)
+const struct volume_hooks *volume_hooks_enter(struct volume *v)
 {
 	LOCK_SCOPE(&v->sync.lock);
 
+	v->sync.hearing++;
 	return v->sync.hooks;
+}
+
+void volume_hooks_leave(struct volume *v)
+{
+	LOCK_SCOPE(&v->sync.lock);
+
+	v->sync.hearing--;
+	cond_broadcast(&v->sync.heard);
 }
 
 static void on_applied(const struct op *op, const struct result *res, void *arg)
 {
-	const struct volume_hooks *h = volume_hooks_get(arg);
+	const struct volume_hooks *h = volume_hooks_enter(arg);
 
 	if (h && h->events.applied)
 		h->events.applied(op, res, h->events.arg);
+	volume_hooks_leave(arg);
 }
 
 static void on_lost(const struct op *op, const struct result *said, const struct result *now,
 		    void *arg)
 {
-	const struct volume_hooks *h = volume_hooks_get(arg);
+	const struct volume_hooks *h = volume_hooks_enter(arg);
 
 	if (h && h->events.lost)
 		h->events.lost(op, said, now, h->events.arg);
+	volume_hooks_leave(arg);
 }
 
 static void on_attached(void *arg)
@@ -46,7 +57,7 @@ static void on_attached(void *arg)
 static void on_stopped(const char *why, void *arg)
 {
 	struct volume *v = arg;
-	const struct volume_hooks *h = volume_hooks_get(v);
+	const struct volume_hooks *h = volume_hooks_enter(v);
 
 	log_error("volume", "the mount is read-only from now on", "why=\"%s\"", why);
 	lock_take(&v->sync.lock);
@@ -54,6 +65,7 @@ static void on_stopped(const char *why, void *arg)
 	lock_give(&v->sync.lock);
 	if (h && h->events.stopped)
 		h->events.stopped(why, h->events.arg);
+	volume_hooks_leave(v);
 }
 
 void volume_hooks_set(struct volume *v, const struct volume_hooks *h)
@@ -61,6 +73,8 @@ void volume_hooks_set(struct volume *v, const struct volume_hooks *h)
 	LOCK_SCOPE(&v->sync.lock);
 
 	v->sync.hooks = h;
+	while (v->sync.hearing)
+		cond_wait(&v->sync.heard, &v->sync.lock, NEVER);
 }
 
 void volume_stopped(struct volume *v, char *ret, size_t size)
@@ -305,6 +319,7 @@ int volume_open(struct config *takes_cfg, const struct mount_options *o, struct 
 	v->cache_lock_fd = -1;
 	event_init(&v->attach_changed);
 	lock_init(&v->sync.lock, RANK_LEAF);
+	cond_init(&v->sync.heard);
 	r = open_all(v, err, err_size);
 	if (r)
 		volume_free(v);
@@ -384,6 +399,7 @@ struct volume *volume_free(struct volume *v)
 	sealer_free(v->attach_sealer);
 	if (v->cache_lock_fd >= 0)
 		close(v->cache_lock_fd);
+	cond_release(&v->sync.heard);
 	lock_release(&v->sync.lock);
 	event_release(&v->attach_changed);
 	free(v->cache_dir);

@@ -90,6 +90,8 @@ struct volume {
 	struct {
 		struct lock lock;             /* RANK_LEAF */
 		const struct volume_hooks *hooks; /* or NULL */
+		unsigned hearing;             /* those who call them */
+		struct cond heard;
 		char stopped[200];            /* why it turned read-only, or "" */
 	} sync;
 };
@@ -122,7 +124,10 @@ must_check int attach_keeper_new(struct volume *v, struct attach_keeper **ret);
 struct attach_keeper *attach_keeper_free(struct attach_keeper *k);
 int attach_keeper_settle(struct attach_keeper *k, uint64_t deadline_ns);
 
-/* From now on `h` (borrowed until replaced; NULL: nobody) hears the events of the commit task. */
+/*
+ * From now on `h` (borrowed until replaced; NULL: nobody) hears the events; when it returns, nobody
+ * is in the functions of the ones before. Holds no lock.
+ */
 void volume_hooks_set(struct volume *v, const struct volume_hooks *h);
 /* Why the mount turned read-only; "" while it has not. */
 void volume_stopped(struct volume *v, char *ret, size_t size);

@@ -77,10 +77,11 @@ static int wanted_read(struct volume *v, struct wanted *ret)
 
 static void tell_kernel(struct volume *v, const char *name)
 {
-	const struct volume_hooks *h = volume_hooks_get(v);
+	const struct volume_hooks *h = volume_hooks_enter(v);
 
 	if (h && h->attached)
 		h->attached(name, h->events.arg);
+	volume_hooks_leave(v);
 }
 
 static bool is_wanted(const struct volume *v, const struct wanted *w, const struct attached *one)

@@ -88,8 +88,9 @@ must_check int volume_sources_open(struct volume *v);
 int volume_foreign_read(struct span reference, uint64_t off, size_t len, enum file_wait wait,
 			uint8_t *dst, void *arg);
 
-/* Who hears events now, or NULL. */
-const struct volume_hooks *volume_hooks_get(struct volume *v);
+/* Who hears events now, or NULL; they stay until volume_hooks_leave(). */
+const struct volume_hooks *volume_hooks_enter(struct volume *v);
+void volume_hooks_leave(struct volume *v);
 
 /* The attached buckets of the configuration, then those of the namespace. */
 must_check int volume_attach_open(struct volume *v, char *err, size_t err_size);

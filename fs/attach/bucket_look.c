@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One name by itself (B1). Whether it is a file, a directory, both or nothing is told by one LIST of
- * what begins with it, as a rule: the object itself comes first, then names such as "a-b" and
+ * One name by itself (B1). Whether it is a file, a directory, both or nothing is told by one LIST
+ * of what begins with it, as a rule: the object itself comes first, then names such as "a-b" and
  * "a.txt", then "a/" for all that is below it. Where so many names lie between that "a/" is not on
  * the page, "a/" is listed by itself. The object is asked for with HEAD when it alone is in
  * question, or when pages come without any name (a store may send such).
