@@ -29,6 +29,28 @@ const char *key_type_name(enum key_type t)
 	return "unknown";
 }
 
+static const char *const type_words[] = { [KEY_NONE] = "none",
+					  [KEY_PASSPHRASE] = "passphrase",
+					  [KEY_FILE] = "file",
+					  [KEY_COMMAND] = "command",
+					  [KEY_RECOVERY] = "recovery" };
+
+const char *key_type_word(enum key_type t)
+{
+	return t < ARRAY_SIZE(type_words) ? type_words[t] : "unknown";
+}
+
+int key_type_parse(const char *word, enum key_type *ret)
+{
+	for (enum key_type t = KEY_PASSPHRASE; t < ARRAY_SIZE(type_words); t++) {
+		if (strcmp(word, type_words[t]) != 0)
+			continue;
+		*ret = t;
+		return 0;
+	}
+	return -EINVAL;
+}
+
 /* What the slot says in the clear: also the associated data of its wrapping (K2). */
 static void write_parameters(struct writer *w, const struct key_slot *k)
 {

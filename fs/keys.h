@@ -22,6 +22,9 @@ enum key_type { /* numbers are part of the format */
 	KEY_RECOVERY = 4,   /* printed once by format */
 };
 const char *key_type_name(enum key_type t);
+/* "passphrase", "file", "command", "recovery": one word, for requests. 0, -EINVAL. */
+const char *key_type_word(enum key_type t);
+must_check int key_type_parse(const char *word, enum key_type *ret);
 
 #define KDF_MEMORY_MIN (64 * MiB)
 #define KDF_PASSES_MIN 2u

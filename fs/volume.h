@@ -11,6 +11,7 @@
  * (V3) Nothing here changes after volume_open() but through the parts' own functions and the hooks.
  */
 #include "backends/replicas.h"
+#include "base/json.h"
 #include "base/sodium.h"
 #include "cache/kv.h"
 #include "cache/pieces.h"
@@ -148,10 +149,11 @@ must_check int volume_key_list(struct volume *v, struct key_list *ret);
 struct key_added {
 	unsigned number;
 	uint64_t lacking;        /* stores that do not have the new superblock yet (bit set) */
-	struct secret *recovery; /* its letters, or NULL; owned by the caller */
+	struct secret *recovery; /* its letters, or NULL */
 };
+void key_added_release(struct key_added *a);
 /*
- * Another secret opens the volume from now on; a source of KEY_NONE: a new recovery key. 0;
+ * Another secret opens the volume from now on; a source of KEY_RECOVERY: one that is drawn now. 0;
  * negative errno, with a sentence in err or none: -EINVAL (weak parameters), -ENOSPC (all slots are
  * in use), -EROFS, what reading the source and the journal answer.
  */
@@ -165,6 +167,11 @@ must_check int volume_key_add(struct volume *v, const struct key_source *src,
  */
 must_check int volume_key_remove(struct volume *v, unsigned number, bool force,
 				 uint64_t *ret_lacking, char *err, size_t err_size);
+
+/* As programs read them. Owned by the caller. */
+struct json *key_list_json(const struct key_list *l);
+struct json *key_added_json(const struct volume *v, const struct key_added *a);
+struct json *key_removed_json(const struct volume *v, unsigned number, uint64_t lacking);
 
 struct format_options {
 	const struct config *config;     /* name, stores; borrowed */

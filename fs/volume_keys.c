@@ -87,16 +87,15 @@ int volume_key_add(struct volume *v, const struct key_source *src, const struct 
 		   struct key_added *ret, char *err, size_t err_size)
 {
 	_cleanup_(secret_freep) struct secret *secret = NULL, *text = NULL;
-	enum key_type type = src->type == KEY_NONE ? KEY_RECOVERY : src->type;
 	int r;
 
 	*err = '\0';
-	if (src->type == KEY_NONE)
+	if (src->type == KEY_RECOVERY)
 		r = recovery_key_new(&secret, &text);
 	else
 		r = key_source_read(src, &secret, err, err_size);
 	if (!r)
-		r = add(v, type, secret, kdf, &ret->number, err, err_size);
+		r = add(v, src->type, secret, kdf, &ret->number, err, err_size);
 	if (!r)
 		r = volume_super_write(v, &ret->lacking);
 	if (!r)
@@ -153,4 +152,56 @@ int volume_key_remove(struct volume *v, unsigned number, bool force, uint64_t *r
 			   "key slot %u is the only one; without it nothing opens the volume",
 			   number);
 	return r ? r : volume_super_write(v, ret_lacking);
+}
+
+/* ---- for programs ---- */
+
+static struct json *slot_json(unsigned number, bool known, const struct key_slot *k)
+{
+	struct json *one = json_object_new();
+
+	json_set_uint(one, "number", number);
+	json_set_str(one, "kind", known ? key_type_name(k->type) : "unknown");
+	if (known) {
+		json_set_uint(one, "key_epoch", k->epoch);
+		json_set_uint(one, "kdf_memory", k->memory);
+		json_set_uint(one, "kdf_passes", k->passes);
+	}
+	return one;
+}
+
+struct json *key_list_json(const struct key_list *l)
+{
+	struct json *slots = json_array_new();
+
+	for (unsigned i = 0; i < KEYSLOTS_MAX; i++)
+		if (l->there >> i & 1)
+			json_append(slots, slot_json(i, l->known >> i & 1, &l->slots[i]));
+	return slots;
+}
+
+struct json *key_removed_json(const struct volume *v, unsigned number, uint64_t lacking)
+{
+	struct json *j = json_object_new(), *names = json_array_new();
+
+	json_set_uint(j, "number", number);
+	for (unsigned i = 0; i < v->n_stores; i++)
+		if (lacking >> i & 1)
+			json_append_str(names, replicas_store(v->replicas, i)->name);
+	json_set(j, "lacking", names);
+	return j;
+}
+
+struct json *key_added_json(const struct volume *v, const struct key_added *a)
+{
+	struct json *j = key_removed_json(v, a->number, a->lacking);
+
+	if (a->recovery)
+		json_set_str(j, "recovery_key", (const char *)secret_bytes(a->recovery));
+	return j;
+}
+
+void key_added_release(struct key_added *a)
+{
+	secret_free(a->recovery);
 }

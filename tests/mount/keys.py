@@ -238,6 +238,20 @@ def test_a_new_recovery_key():
         read_and_leave(rig, f"recovery_key_file={paper}")
 
 
+def test_keys_without_a_mount():
+    """The command opens the volume by itself, and leaves it as umount does."""
+    with Rig() as rig:
+        write_and_leave(rig)
+        words = words_file(rig, "correct horse")
+        rig.run("key", "add", rig.config, "--passphrase-file", words, "--kdf-memory", "64M", "--kdf-passes", "2")
+        listed = json.loads(rig.run("key", "list", rig.config, "--json").stdout)
+        assert [one["kind"] for one in listed] == ["key file", "recovery key", "passphrase"], listed
+        rig.run("key", "remove", "1", rig.config)
+        out = rig.run("key", "remove", "0", rig.config, check=False)
+        assert out.returncode == 1 and "opens the volume here" in out.stderr, out
+        read_and_leave(rig, f"passphrase_file={words}")
+
+
 def test_a_key_file_is_made_and_bad_words_are_told():
     with Rig() as rig:
         m = rig.mount()
