@@ -29,6 +29,7 @@ const struct upload_limits gcs_upload_limits = {
 	.object_max = 5 * KiB * GiB,
 	.parts_max = 1000000,
 	.parts_at_once = 1,
+	.named = true,
 };
 
 /* ---- the beginning ---- */
@@ -85,7 +86,8 @@ static struct exchange *session(struct store *s, struct store_call *c, enum http
 				uint64_t deadline_ns)
 {
 	struct web *w = container_of(s, struct web, store);
-	const char *id = c->upload->id, *host = strstr(id, "://") + 3;
+	const char *id = c->upload->id, *scheme = strstr(id, "://"),
+		   *host = scheme ? scheme + 3 : id;
 	size_t origin = (size_t)(host - id) + strcspn(host, "/?"),
 	       path = origin + strcspn(id + origin, "?");
 	_cleanup_free_ char *o = strndup(id, origin), *p = strndup(id + origin, path - origin);

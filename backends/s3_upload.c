@@ -28,6 +28,7 @@ const struct upload_limits s3_upload_limits = {
 	.parts_max = PARTS_MAX,
 	.parts_at_once = 64,
 	.copies_parts = true,
+	.named = true,
 };
 
 /* ---- copies ---- */

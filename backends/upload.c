@@ -85,6 +85,37 @@ struct store_upload *store_upload_unref(struct store_upload *u)
 	return NULL;
 }
 
+const char *store_upload_name(const struct store_upload *u)
+{
+	return u->name;
+}
+
+const char *store_upload_id(const struct store_upload *u)
+{
+	return store_upload_limits(u->store)->named ? u->id : NULL;
+}
+
+int store_upload_recall(struct store *s, struct span name, const char *id,
+			struct store_upload **ret)
+{
+	const struct upload_req r = { .name = name };
+	struct store_upload *u;
+
+	if (!store_upload_limits(s) || !store_upload_limits(s)->named ||
+	    !store_name_is_good(name) || !*id)
+		return fail(-EINVAL);
+	u = upload_new(s, &r);
+	if (u)
+		u->id = strdup(id);
+	if (!u || !u->id) {
+		store_upload_unref(u);
+		return fail(-ENOMEM);
+	}
+	u->sync.doubtful = true; /* nobody knows what is still on its way */
+	*ret = u;
+	return 0;
+}
+
 /* ---- the account ---- */
 
 unsigned upload_parts(struct store_upload *u)

@@ -31,6 +31,7 @@ struct upload_limits {
 	/* How many may be under way together. 1: also in the order of their indices. */
 	unsigned parts_at_once;
 	bool copies_parts; /* store_upload_copy_part() */
+	bool named;        /* an upload has a name by which another process can abort it */
 };
 /* NULL: the store has no uploads. */
 const struct upload_limits *store_upload_limits(const struct store *s);
@@ -66,6 +67,16 @@ struct upload_part_req {
 struct store_upload *store_upload_ref(struct store_upload *u);
 struct store_upload *store_upload_unref(struct store_upload *u); /* takes NULL, answers NULL */
 DEFINE_CLEANUP(struct store_upload *, store_upload_unref)
+
+const char *store_upload_name(const struct store_upload *u); /* of its object; borrowed */
+/*
+ * What another process has to know to abort it, when this one is gone; NULL: there is nothing to
+ * abort by a name. Borrowed. At GCS who knows it may write: it belongs into no log.
+ */
+const char *store_upload_id(const struct store_upload *u);
+/* For that: an upload that can be aborted, and nothing else. 0, -EINVAL, -ENOMEM. */
+must_check int store_upload_recall(struct store *s, struct span name, const char *id,
+				   struct store_upload **ret);
 
 /*
  * As store_put() and the others: 0 with a started call, -ENOMEM, or -EINVAL: what cannot be, among

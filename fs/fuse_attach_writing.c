@@ -99,7 +99,9 @@ int writing_new(struct mountfs *fs, struct attached *a, const struct bucket_entr
 					 .deadline_ns = fs->o->deadline_ns,
 					 .dir = fs->v->cache_dir,
 					 .memory = fs->at_budget,
-					 .disk = fs->at_disk };
+					 .disk = fs->at_disk,
+					 .unfinished = attach_unfinished(fs->v->attach),
+					 .attached = a };
 	struct writing *w = calloc(1, sizeof(*w));
 	int r = w ? draft_new(&o, &w->draft) : fail(-ENOMEM);
 

@@ -4,6 +4,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "fs/attach/mirror.h"
+#include "fs/attach/unfinished.h"
 
 #include <stdio.h>
 
@@ -15,6 +16,7 @@ struct attach {
 	struct kv *local;
 	struct objects *objects;
 	struct mirrors *mirrors;
+	struct unfinished *unfinished;
 	struct {
 		struct lock lock; /* RANK_LEAF */
 		struct attached **all; /* those that were removed as well (A2) */
@@ -37,6 +39,7 @@ struct attach *attach_free(struct attach *a)
 {
 	if (!a)
 		return NULL;
+	unfinished_free(a->unfinished);
 	mirrors_free(a->mirrors);
 	objects_free(a->objects);
 	for (size_t i = 0; i < a->sync.n; i++)
@@ -88,6 +91,13 @@ static int open_mirrors(struct attach *a)
 	return mirrors_new(&o, &a->mirrors);
 }
 
+static int open_unfinished(struct attach *a)
+{
+	const struct unfinished_options o = { .local = a->local, .find = find_number, .arg = a };
+
+	return unfinished_new(&o, &a->unfinished);
+}
+
 int attach_new(const struct attach_options *o, struct attach **ret)
 {
 	struct attach *a = calloc(1, sizeof(*a));
@@ -111,6 +121,8 @@ static int open_shared(struct attach *a)
 
 	if (!r && !a->objects)
 		r = objects_new(&oo, &a->objects);
+	if (!r && !a->unfinished)
+		r = open_unfinished(a);
 	if (!r && !a->mirrors)
 		r = open_mirrors(a);
 	return r;
@@ -375,6 +387,11 @@ struct attached *attach_of(struct attach *a, uint64_t ino)
 struct objects *attach_objects(const struct attach *a)
 {
 	return a->objects;
+}
+
+struct unfinished *attach_unfinished(const struct attach *a)
+{
+	return a->unfinished;
 }
 
 /* The next name of a path; moves behind it. Empty at the end. */

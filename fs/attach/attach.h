@@ -75,3 +75,4 @@ must_check int attach_missed(struct attached *one, const char *key, uint64_t sto
 /* Notes of it that are left. */
 uint64_t attach_missing(const struct attached *one);
 struct objects *attach_objects(const struct attach *a);
+struct unfinished *attach_unfinished(const struct attach *a);

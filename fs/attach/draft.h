@@ -10,7 +10,8 @@
  * (F3) What was written is kept in blocks (scratch.h), and what was not shows the object below. Up
  *      to DRAFT_WHOLE the whole is one request. A larger one goes by parts, and parts that nobody
  *      touched are copied inside the store, where it does that; else they are read and sent again.
- * (F4) What is not published is dropped at the store, too: no parts are left behind.
+ * (F4) What is not published is dropped at the store, too: no parts are left behind, not even by a
+ *      program that is killed (unfinished.h).
  * (F5) Mirrors: every store gets the whole object; published is what at least one has. Which lack
  *      it is answered, for the repair.
  * (F6) Who only writes at the end of a large one sends parts while it is written. They can still be
@@ -21,6 +22,7 @@
 #include "base/budget.h"
 #include "fs/attach/object.h"
 #include "fs/attach/scratch.h"
+#include "fs/attach/unfinished.h"
 
 #define DRAFT_WHOLE (32 * MiB)
 #define DRAFT_KEPT (512 * MiB)
@@ -43,6 +45,8 @@ struct draft_options {
 	uint64_t deadline_ns;       /* of one publication and of one wait for memory, relative */
 	const char *dir;            /* of the blocks that leave memory; NULL: they must not */
 	struct budget *memory, *disk; /* borrowed: of all drafts */
+	struct unfinished *unfinished; /* borrowed; NULL: nothing is noted */
+	const struct attached *attached; /* borrowed; with unfinished */
 };
 struct draft;
 must_check int draft_new(const struct draft_options *o, struct draft **ret);

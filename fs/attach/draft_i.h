@@ -25,6 +25,7 @@ struct draft_part {
 struct draft_copy {
 	struct store *store;
 	struct store_upload *upload;
+	uint64_t note; /* of the upload */
 	struct draft_part flying[DRAFT_FLYING];
 	unsigned next; /* index of the next part */
 	bool sends;    /* it was found not to copy parts */

@@ -71,16 +71,32 @@ void draft_copy_failed(struct draft *d, struct draft_copy *c, int error, const c
 		 error > 0 ? store_condition_name(error) : strerror(-c->error));
 }
 
-void draft_copy_drop(struct draft *d, struct draft_copy *c)
+static void upload_over(struct draft_copy *c)
+{
+	c->upload = store_upload_unref(c->upload);
+	c->note = 0;
+	c->next = 0;
+}
+
+static void abort_upload(struct draft *d, struct draft_copy *c)
 {
 	_cleanup_(store_call_unrefp) struct store_call *call = NULL;
 
-	draft_part_cancel(c);
-	if (c->upload && store_upload_abort_wait(c->upload, clock_now() + ABORT_NS, &call))
-		log_warn("attach", "parts of an unfinished object may be left at the store",
+	if (store_upload_abort_wait(c->upload, clock_now() + ABORT_NS, &call)) {
+		log_warn("attach", "parts of an unfinished object are left at the store for now",
 			 "store=%s key=%s", c->store->name, d->key);
-	c->upload = store_upload_unref(c->upload);
-	c->next = 0;
+		unfinished_left(d->o.unfinished, c->note);
+	} else {
+		unfinished_ended(d->o.unfinished, c->note);
+	}
+}
+
+void draft_copy_drop(struct draft *d, struct draft_copy *c)
+{
+	draft_part_cancel(c);
+	if (c->upload)
+		abort_upload(d, c);
+	upload_over(c);
 }
 
 bool draft_copy_decides(const struct draft *d, const struct draft_copy *c)
@@ -286,9 +302,13 @@ static int begin_once(struct draft *d, struct draft_copy *c, struct blob *none,
 
 	req.cond = condition(d, c, &req.if_match);
 	r = store_upload_begin_wait(c->store, &req, &call);
-	if (r == 0)
-		c->upload = store_upload_ref(call->upload);
-	return r;
+	if (r)
+		return r;
+	c->upload = store_upload_ref(call->upload);
+	if (d->o.unfinished)
+		unfinished_begun(d->o.unfinished, d->o.attached, (unsigned)(c - d->copies),
+				 c->upload, &c->note);
+	return 0;
 }
 
 static void begin_copy(struct draft *d, struct draft_copy *c)
@@ -383,8 +403,10 @@ static void finish_copy(struct draft *d, struct draft_copy *c)
 	if (c->error)
 		return;
 	try_until(d, c, NULL, finish_once, "finish");
-	if (!c->error)
-		c->upload = store_upload_unref(c->upload);
+	if (c->error)
+		return;
+	unfinished_ended(d->o.unfinished, c->note);
+	upload_over(c);
 }
 
 int draft_stream_publish(struct draft *d)

@@ -8,7 +8,7 @@
  */
 #include "backends/listing.h"
 #include "backends/open.h"
-#include "backends/upload.h"
+#include "backends/store_i.h"
 #include "tests/fuzz/fake_http.h"
 
 #define BODY_MAX 4096
@@ -116,6 +116,14 @@ static int start(struct store *s, const struct asked *a, struct store_call **ret
 				  ret);
 	case STORE_COPY:
 		return start_copy(s, a, deadline, ret);
+	case STORE_DESCRIBE:
+		return store_describe(s,
+				      &(struct describe_req){
+					      .name = name,
+					      .if_match = match,
+					      .meta = &(struct object_meta){ .has = META_MODE },
+					      .deadline_ns = deadline },
+				      ret);
 	default:
 		break;
 	}
@@ -128,8 +136,7 @@ static int start(struct store *s, const struct asked *a, struct store_call **ret
 
 static bool writes(const struct asked *a)
 {
-	return a->op == STORE_PUT || a->op == STORE_REMOVE || a->op == STORE_COPY ||
-	       a->op == STORE_UPLOAD_FINISH;
+	return store_op_publishes(a->op);
 }
 
 /* Of what is created under a condition. */
@@ -155,6 +162,9 @@ static bool condition_allowed(const struct asked *a, int result)
 		return result == STORE_UNKNOWN || result == STORE_MISSING ||
 		       result == STORE_TOO_LARGE || refusal_allowed(a, result) ||
 		       (result == STORE_CHANGED && a->offset);
+	case STORE_DESCRIBE:
+		return result == STORE_UNKNOWN || result == STORE_MISSING ||
+		       result == STORE_CHANGED || result == STORE_TOO_LARGE;
 	case STORE_UPLOAD_BEGIN:
 		return a->google && refusal_allowed(a, result);
 	case STORE_UPLOAD_PART:
@@ -293,7 +303,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const uint8_t which = take_byte(&in);
 	_cleanup_(store_freep) struct store *s = open_dialect(which);
 	_cleanup_(store_call_unrefp) struct store_call *c = NULL;
-	struct asked a = { .op = take_byte(&in) % (STORE_COPY + 2) };
+	static const enum store_op ops[] = { STORE_GET,	   STORE_PUT,  STORE_HEAD,
+					     STORE_LIST,   STORE_REMOVE, STORE_COPY,
+					     STORE_UPLOAD_BEGIN, STORE_DESCRIBE };
+	struct asked a = { .op = ops[take_byte(&in) % ARRAY_SIZE(ops)] };
 
 	a.google = which % 4 == 3;
 	a.cond = take_byte(&in) % (PUT_IF_MATCH + 1);
@@ -302,7 +315,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	a.length = take_number(&in, 2);
 	if (a.op == STORE_LIST && a.offset)
 		a.after = SPAN_LITERAL("c/m");
-	if (a.op > STORE_COPY) {
+	if (a.op == STORE_UPLOAD_BEGIN) {
 		upload(&a, s, &in);
 		return 0;
 	}

@@ -403,6 +403,7 @@ static const struct upload_limits mem_upload_limits = {
 	.parts_max = 10000,
 	.parts_at_once = 64,
 	.copies_parts = true,
+	.named = true,
 };
 
 static void mem_free(struct store *s)

@@ -277,11 +277,18 @@ static void upload_tell(const struct web_upload *upload, void *array)
 	json_array_append_new(array, json_string_nocheck(upload->key));
 }
 
-/* The keys of what was begun and is not complete. */
+static void upload_tell_kept(const struct web_upload *upload, void *array)
+{
+	if (upload->nparts)
+		upload_tell(upload, array);
+}
+
+/* The keys of what was begun and is not complete; with ?parts=1 of what keeps bytes. */
 static void uploads(struct web_req *req)
 {
 	json_t *keys = json_array();
-	web_uploads_each(req->web->uploads, upload_tell, keys);
+	web_uploads_each(req->web->uploads,
+			 web_param(req, "parts") ? upload_tell_kept : upload_tell, keys);
 	reply_json(req, keys);
 }
 

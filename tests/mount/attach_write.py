@@ -3,6 +3,7 @@
 # time limit: 900 s
 """Objects of attached buckets written like files: what is large, in its middle, at its end, and what happens when something is cut."""
 
+import contextlib
 import errno
 import json
 import os
@@ -18,7 +19,7 @@ import zipfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from attach import Buckets, attach, content, fails, files_below, objects  # noqa: E402
-from rig import main, pattern, read_file, write_file  # noqa: E402
+from rig import main, pattern, read_file, wait_until, write_file  # noqa: E402
 
 LARGE = (40 << 20) + 123
 CLOUDS = ("aws", "azure", "google")
@@ -188,6 +189,56 @@ def test_attributes_of_what_changed():
         os.chmod(m.path("data/f"), 0o600)  # by its name it is theirs
         assert meta(rig, "aws", "f")["x-amz-meta-mode"] == "0100600" and content(rig, "aws", "f") == b"theirs"
         m.umount()
+
+
+def uploads(rig, where):
+    """What was begun and is not complete, and keeps bytes: a beginning whose answer was lost keeps none."""
+    return json.loads(rig.servers[where].control("GET", "uploads?parts=1").text)
+
+
+def test_killed_in_the_middle_of_an_upload():
+    """The next mount with this cache drops what the killed one has begun: no parts stay with the provider."""
+    for where in ("aws", "google"):
+        with Buckets() as rig:
+            m = attach(rig, "data=" + rig.url(where))
+            fd = os.open(m.path("data/f"), os.O_WRONLY | os.O_CREAT)
+            for i in range(40):
+                os.write(fd, pattern(str(i), 1 << 20))
+            assert uploads(rig, where) == ["f"], uploads(rig, where)
+            m.kill9()
+            with contextlib.suppress(OSError):
+                os.close(fd)
+            assert uploads(rig, where) == ["f"] and objects(rig, where) == []
+            m = attach(rig, "data=" + rig.url(where), cache=m.cache)
+            wait_until(lambda: not uploads(rig, where), "what the killed one has begun is dropped", 30)
+            assert os.listdir(m.path("data")) == []
+            write_file(m.path("data/f"), pattern("again", LARGE))
+            assert content(rig, where, "f") == pattern("again", LARGE) and not uploads(rig, where)
+            m.umount()
+
+
+def test_ten_cuts():
+    """The connection is cut at each of ten points of a write: the old object or the new one, never a part, and no parts are left."""
+    for where in CLOUDS:
+        with Buckets() as rig:
+            old, new = pattern("old", LARGE), pattern("new", LARGE + 1000)
+            m = attach(rig, "data=" + rig.url(where), options="deadline=20s")
+            path, failed = m.path("data/f"), 0
+            for point in range(10):
+                rig.put(where, "f", old)
+                rig.run("refresh", m.path("data"))
+                rig.servers[where].fault(op="any", fault="reset_after" if point % 2 else "short_body", skip=point, count=1)
+                try:
+                    write_file(path, new)
+                    expected = (new,)
+                except OSError:
+                    expected, failed = (old, new), failed + 1
+                rig.servers[where].clear()
+                assert content(rig, where, "f") in expected, (where, point)
+                if where != "azure":  # it keeps them a week
+                    wait_until(lambda: not uploads(rig, where), f"parts are left after a cut at {point}", 30)
+            print(f"   {where}: {failed} of 10 writes failed")
+            m.umount()
 
 
 def test_a_full_cache():
