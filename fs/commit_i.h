@@ -56,6 +56,7 @@ struct commit {
 
 	struct lock lock;
 	struct cond work;     /* the task has something to do */
+	uint64_t sleeps_until_ns; /* under the lock: what it believed when it went to sleep */
 	struct cond answers;  /* the answerer has something to do */
 	struct cond changed;  /* applied, refreshed, booted, stopped */
 	/* Under the lock: */

@@ -59,6 +59,16 @@ uint64_t commit_time(struct commit *c)
 	return time_locked(c);
 }
 
+/* The task is woken only for what it has to do earlier than it believes. */
+static void wake_task_locked(struct commit *c)
+{
+	uint64_t until;
+
+	if (commit_plan(&c->tip, &c->o, clock_now(), &until) != COMMIT_WAIT ||
+	    until < c->sleeps_until_ns)
+		cond_signal(&c->work);
+}
+
 void commit_queue_changed_locked(struct commit *c)
 {
 	const struct pending *first = c->pending;
@@ -67,7 +77,7 @@ void commit_queue_changed_locked(struct commit *c)
 	c->tip.oldest_ns = first ? first->since_ns : 0;
 	c->tip.waiting = first && c->cut_no >= first->no;
 	if (first)
-		cond_signal(&c->work);
+		wake_task_locked(c);
 }
 
 /* What stands under a name, as this mount sees it now; 0: nothing. */

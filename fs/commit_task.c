@@ -333,8 +333,10 @@ void commit_task(void *arg)
 		if (c->ending)
 			break;
 		act = commit_plan(&c->tip, &c->o, clock_now(), &until);
-		if (act == COMMIT_WAIT)
+		if (act == COMMIT_WAIT) {
+			c->sleeps_until_ns = until;
 			cond_wait(&c->work, &c->lock, until);
+		}
 		lock_give(&c->lock);
 		if (act == COMMIT_LEARN)
 			learn(c);
