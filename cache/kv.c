@@ -11,6 +11,8 @@
  * (K4) RocksDB is never let run into a full disk: builds with assertions (Debian's) abort the
  *      process when a file is used again after a failed write. Room for what is in memory, for the
  *      log and for a compaction is asked for before.
+ * (K5) Reads of single rows go through the rows that were read lately (kv_rows.h), so every change
+ *      of rows tells them.
  */
 #include "base/log.h"
 #include "cache/kv_rocks_i.h"
@@ -26,6 +28,7 @@
 struct rocks_batch {
 	struct kv_batch batch;
 	rocksdb_writebatch_t *rows;
+	struct kv_rows_changes changes; /* (K5) */
 };
 
 struct rocks_iter {
@@ -127,6 +130,7 @@ static struct kv *rocks_close(struct kv *kv)
 		rocksdb_options_destroy(k->options);
 	if (k->cache)
 		rocksdb_cache_destroy(k->cache);
+	kv_rows_free(k->rows);
 	free(k->columns);
 	free(k->handles);
 	free(k->dir);
@@ -134,22 +138,37 @@ static struct kv *rocks_close(struct kv *kv)
 	return NULL;
 }
 
+/* 0, KV_MISSING, or an error; 0: with what the caller destroys. */
+static int ask(struct rocks *k, unsigned column, struct span key, rocksdb_pinnableslice_t **ret)
+{
+	char *error = NULL;
+
+	*ret = rocksdb_get_pinned_cf(k->db, k->read, k->columns[column], (const char *)key.data,
+				     key.len, &error);
+	if (error)
+		return rocks_error(error, "get", false);
+	return *ret ? 0 : KV_MISSING;
+}
+
 static int rocks_get(struct kv *kv, unsigned column, struct span key, struct buf *ret)
 {
 	struct rocks *k = rocks_of(kv);
+	const uint32_t hash = kv_rows_hash(column, key);
 	rocksdb_pinnableslice_t *slice;
-	char *error = NULL;
+	uint64_t moment;
 	const char *value;
 	size_t len;
-	int r;
+	int r = kv_rows_get(k->rows, hash, column, key, ret, &moment);
 
-	slice = rocksdb_get_pinned_cf(k->db, k->read, k->columns[column], (const char *)key.data,
-				      key.len, &error);
-	if (error)
-		return rocks_error(error, "get", false);
-	if (!slice)
-		return KV_MISSING;
+	if (r != KV_ROWS_UNKNOWN)
+		return r;
+	r = ask(k, column, key, &slice);
+	if (r == KV_MISSING)
+		kv_rows_learn(k->rows, hash, moment, column, key, SPAN_NULL, true);
+	if (r)
+		return r;
 	value = rocksdb_pinnableslice_value(slice, &len);
+	kv_rows_learn(k->rows, hash, moment, column, key, span_of(value, len), false);
 	buf_clear(ret);
 	r = buf_add(ret, value, len);
 	rocksdb_pinnableslice_destroy(slice);
@@ -171,6 +190,7 @@ static struct kv_batch *rocks_batch_free(struct kv_batch *batch)
 	struct rocks_batch *b = batch_of(batch);
 
 	rocksdb_writebatch_destroy(b->rows);
+	kv_rows_changes_release(&b->changes);
 	free(b);
 	return NULL;
 }
@@ -181,19 +201,20 @@ static int rocks_batch_put(struct kv_batch *batch, unsigned column, struct span 
 	rocksdb_writebatch_put_cf(batch_of(batch)->rows, rocks_of(batch->kv)->columns[column],
 				  (const char *)key.data, key.len, (const char *)value.data,
 				  value.len);
-	return 0;
+	return kv_rows_note(&batch_of(batch)->changes, column, key, value, false);
 }
 
 static int rocks_batch_delete(struct kv_batch *batch, unsigned column, struct span key)
 {
 	rocksdb_writebatch_delete_cf(batch_of(batch)->rows, rocks_of(batch->kv)->columns[column],
 				     (const char *)key.data, key.len);
-	return 0;
+	return kv_rows_note(&batch_of(batch)->changes, column, key, SPAN_NULL, true);
 }
 
 static int rocks_write(struct kv *kv, struct kv_batch *batch, bool sync)
 {
 	struct rocks *k = rocks_of(kv);
+	struct rocks_batch *b = batch_of(batch);
 	char *error = NULL;
 
 	if (room(k->dir) < ROOM_PLENTY) { /* (K4) */
@@ -202,7 +223,9 @@ static int rocks_write(struct kv *kv, struct kv_batch *batch, bool sync)
 		if (r)
 			return r;
 	}
-	rocksdb_write(k->db, sync ? k->write_sync : k->write, batch_of(batch)->rows, &error);
+	kv_rows_begin(k->rows, &b->changes);
+	rocksdb_write(k->db, sync ? k->write_sync : k->write, b->rows, &error);
+	kv_rows_end(k->rows, &b->changes, !error);
 	return rocks_error(error, "write", false);
 }
 
@@ -348,6 +371,11 @@ static void set_memory(struct rocks *k, uint64_t bytes)
 	rocksdb_options_set_max_open_files(k->options, 256);
 }
 
+static uint64_t cache_bytes(const struct kv_options *opts)
+{
+	return opts && opts->cache_bytes ? opts->cache_bytes : 64 * MiB;
+}
+
 static void set_options(struct rocks *k, const struct kv_options *opts)
 {
 	enum { POINT_IN_TIME = 2, INFO_LOG_ERROR = 3 };
@@ -371,7 +399,7 @@ static void set_options(struct rocks *k, const struct kv_options *opts)
 	/* Emptied directories leave deletions that every later walk would step over. */
 	if (opts && opts->compact_on_deletion)
 		rocksdb_options_add_compact_on_deletion_collector_factory(k->options, 1024, 512);
-	set_memory(k, opts && opts->cache_bytes ? opts->cache_bytes : 64 * MiB);
+	set_memory(k, cache_bytes(opts));
 	k->read = rocksdb_readoptions_create();
 	k->write = rocksdb_writeoptions_create();
 	k->write_sync = rocksdb_writeoptions_create();
@@ -476,6 +504,9 @@ int kv_open(const char *dir, const char *const *columns, const struct kv_options
 		return fail(-ENOMEM);
 	while (columns[kv->n_columns])
 		kv->n_columns++;
+	k->rows = kv_rows_new(cache_bytes(opts));
+	if (!k->rows)
+		return fail(-ENOMEM);
 	set_options(k, opts);
 	r = family_names_find(&names, k, dir, columns);
 	if (!r)

@@ -2,6 +2,7 @@
 #pragma once
 /* What the two files behind the door of RocksDB share: kv.c, and kv_run.c (runs). */
 #include "cache/kv_i.h"
+#include "cache/kv_rows.h"
 
 #include <rocksdb/c.h>
 
@@ -13,6 +14,7 @@ struct rocks {
 	rocksdb_cache_t *cache;
 	rocksdb_readoptions_t *read;
 	rocksdb_writeoptions_t *write, *write_sync;
+	struct kv_rows *rows; /* (K5) */
 	rocksdb_column_family_handle_t **columns; /* the asked ones, in their order */
 	rocksdb_column_family_handle_t **handles; /* all that the database has */
 	size_t n_handles;

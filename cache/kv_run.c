@@ -117,6 +117,7 @@ static int ingest_column(struct rocks *k, unsigned column, const char *const *pa
 
 	rocksdb_ingestexternalfileoptions_set_move_files(o, 1);
 	rocksdb_ingest_external_file_cf(k->db, k->columns[column], paths, n, o, &error);
+	kv_rows_forget_all(k->rows); /* (K5) */
 	rocksdb_ingestexternalfileoptions_destroy(o);
 	return rocks_error(error, "ingest", false);
 }

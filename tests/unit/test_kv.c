@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Both databases behind kv.h keep the same promises; RocksDB also those about its folder. */
+#include "base/wait.h"
 #include "cache/kv.h"
 #include "tests/lib/cm.h"
 #include "tests/lib/tmpdir.h"
@@ -427,6 +428,80 @@ static void tells_its_size(void **state)
 	assert_true(kv_disk_bytes(f->kv) > 0);
 }
 
+/* Two write a row each and one together; others read behind them. */
+struct race {
+	struct kv *kv;
+	uint64_t written[2]; /* atomic: the last write of each that has returned */
+	bool over;           /* atomic */
+};
+
+struct racer {
+	struct race *race;
+	unsigned i;
+};
+
+static uint64_t number_of(struct kv *kv, const char *key)
+{
+	_cleanup_buf_ struct buf value = BUF_INIT(100);
+	int r = kv_get(kv, 0, span_str(key), &value);
+
+	assert_true(r == 0 || r == KV_MISSING);
+	return r ? 0 : strtoull(buf_str(&value), NULL, 10);
+}
+
+static void write_numbers(void *arg)
+{
+	struct racer *w = arg;
+	const char *key = w->i ? "second" : "first";
+
+	for (uint64_t n = 1; n <= 3000; n++) {
+		char number[24];
+
+		snprintf(number, sizeof(number), "%llu", (unsigned long long)n);
+		put(w->race->kv, 0, key, number);
+		__atomic_store_n(&w->race->written[w->i], n, __ATOMIC_SEQ_CST);
+		put(w->race->kv, 0, "common", number);
+	}
+}
+
+static void read_numbers(void *arg)
+{
+	struct race *r = arg;
+
+	while (!__atomic_load_n(&r->over, __ATOMIC_SEQ_CST))
+		for (unsigned i = 0; i < 2; i++) {
+			const uint64_t least = __atomic_load_n(&r->written[i], __ATOMIC_SEQ_CST);
+
+			assert_true(number_of(r->kv, i ? "second" : "first") >= least);
+			(void)number_of(r->kv, "common");
+		}
+}
+
+static void nobody_reads_what_was_before_a_write(void **state)
+{
+	struct race race = { .kv = ((struct fixture *)*state)->kv };
+	struct racer racers[2] = { { &race, 0 }, { &race, 1 } };
+	struct task *writers[2], *readers[2];
+	_cleanup_buf_ struct buf seen = BUF_INIT(1000), expected = BUF_INIT(1000);
+
+	for (unsigned i = 0; i < 2; i++) {
+		writers[i] = task_start("write", write_numbers, &racers[i]);
+		readers[i] = task_start("read", read_numbers, &race);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		task_join(writers[i]);
+	__atomic_store_n(&race.over, true, __ATOMIC_SEQ_CST);
+	for (unsigned i = 0; i < 2; i++)
+		task_join(readers[i]);
+	/* A walk reads the database itself. */
+	assert_int_equal(kv_walk(race.kv, 0, SPAN_NULL, SPAN_NULL, join, &seen), 0);
+	assert_int_equal(buf_addf(&expected, "common=%llu first=%llu second=%llu ",
+				  (unsigned long long)number_of(race.kv, "common"),
+				  (unsigned long long)number_of(race.kv, "first"),
+				  (unsigned long long)number_of(race.kv, "second")), 0);
+	assert_string_equal(buf_str(&seen), buf_str(&expected));
+}
+
 /*
  * The parts of other processes: `--open DIR` answers with the errno, `--write DIR` dies after a
  * synced write.
@@ -465,6 +540,7 @@ int main(int argc, char **argv)
 		ON_BOTH(takes_runs_in),
 		ON_BOTH(runs_are_sorted),
 		ON_DISK(runs_that_nobody_wants_leave_nothing),
+		ON_DISK(nobody_reads_what_was_before_a_write),
 		ON_DISK(survives_reopening),
 		ON_DISK(keeps_columns_that_nobody_asks_for),
 		ON_DISK(a_second_opener_is_refused),
