@@ -136,17 +136,22 @@ static struct json *pending_part(const struct snapshot *s)
 	json_set_uint(j, "dirty_bytes", s->data.dirty_bytes);
 	json_set_uint(j, "staged_chunks", s->data.in_flight_chunks);
 	json_set_uint(j, "staged_bytes", s->data.in_flight_bytes);
-	json_set_real(j, "oldest_seconds", status_age_s(s->data.oldest_dirty_ns));
+	json_set_real(j, "oldest_seconds",
+		      MAX(status_age_s(s->data.oldest_dirty_ns),
+			  status_age_s(s->data.oldest_staged_ns)));
 	return j;
 }
 
-static struct json *counters_part(const struct snapshot *s)
+static struct json *counters_part(const struct volume *v, const struct snapshot *s)
 {
 	struct json *j = json_object_new();
 
 	json_set_uint(j, "lost_operations", s->commit.lost_operations);
 	json_set_uint(j, "corrupt_frames", s->data.corrupt_frames);
 	json_set_uint(j, "repaired_chunks", s->repair.repaired_chunks);
+	json_set_uint(j, "staged_replayed", v->staged.replayed);
+	json_set_uint(j, "staged_conflicts", v->staged.conflicts);
+	json_set_uint(j, "staged_lost", v->staged.lost);
 	json_set_uint(j, "program_errors", (uint64_t)metric_value(status_program_errors()));
 	return j;
 }
@@ -177,6 +182,6 @@ int status_json(struct status *st, const char *socket, const char *listen, struc
 	json_set(root, "cache", cache_part(v, &s));
 	json_set(root, "pending", pending_part(&s));
 	json_set(root, "operations", status_operations());
-	json_set(root, "counters", counters_part(&s));
+	json_set(root, "counters", counters_part(v, &s));
 	return json_write(root, 1, ret);
 }

@@ -112,6 +112,8 @@ must_check int volume_open(struct config *takes_cfg, const struct mount_options 
 /* Flushes, commits, unmounts from the journal, takes the tower down. 0; -EIO, -ETIMEDOUT:
  * something is left unsaved. */
 int volume_close(struct volume *v, uint64_t deadline_ns);
+/* Where a volume's cache folder is when nothing else is said. NULL: it has no name; no memory. */
+char *volume_cache_folder(const struct config *c);
 /* Takes it down as it is. */
 struct volume *volume_free(struct volume *v);
 DEFINE_CLEANUP(struct volume *, volume_free)

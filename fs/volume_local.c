@@ -36,6 +36,13 @@ static char *default_folder(const char *name)
 	return r < 0 ? NULL : path;
 }
 
+char *volume_cache_folder(const struct config *c)
+{
+	if (c->cache_dir)
+		return strdup(c->cache_dir);
+	return c->name ? default_folder(c->name) : NULL;
+}
+
 /* Makes a folder and those above it; the last one is for its owner alone. */
 static int make_folder(const char *path)
 {

@@ -115,6 +115,18 @@ static void print_journal(const struct json *j)
 	       real(j, "pending_operations"), p50, p99);
 }
 
+/* What an earlier mount had staged and could not be done any more. */
+static void print_staged(const struct json *counters)
+{
+	const double conflicts = real(counters, "staged_conflicts"),
+		     lost = real(counters, "staged_lost");
+
+	if (conflicts > 0 || lost > 0)
+		printf("staged   %.0f changes of an earlier mount met those of others, %.0f were "
+		       "lost with the disk; see the log\n",
+		       conflicts, lost);
+}
+
 static void print_rest(const struct ctl_mount *m)
 {
 	const struct json *ns = json_get(m->status, "namespace"),
@@ -136,6 +148,7 @@ static void print_rest(const struct ctl_mount *m)
 		printf("pending  %s not uploaded, %s on their way\n", dirty, staged);
 	}
 	printf("cache    %s of %s in %s\n", used, limit, text(cache, "dir"));
+	print_staged(counters);
 	if (lost > 0 || corrupt > 0)
 		printf("errors   %.0f operations lost, %.0f corrupt frames found, "
 		       "%.0f chunks repaired\n",
@@ -264,8 +277,11 @@ static int run_status(const struct command *c, int argc, char **argv)
 {
 	_cleanup_(ctl_list_release) struct ctl_list mounts = { .n = 0 };
 	struct view_options o = { .deadline_ns = NEVER };
-	const char *timeout = NULL;
+	const char *timeout = NULL, *cache_dir = NULL;
+	bool staged = false;
 	const struct arg table[] = { { 0, "json", ARG_FLAG, &o.json },
+				     { 0, "staged", ARG_FLAG, &staged },
+				     { 0, "cache-dir", ARG_TEXT, &cache_dir },
 				     { 0, "wait", ARG_FLAG, &o.wait },
 				     { 0, "watch", ARG_FLAG, &o.watch },
 				     { 0, "timeout", ARG_TEXT, &timeout },
@@ -282,6 +298,8 @@ static int run_status(const struct command *c, int argc, char **argv)
 	}
 	if (timeout)
 		o.deadline_ns = clock_now() + ns;
+	if (staged)
+		return status_staged(words.n ? words.all[0] : NULL, cache_dir, o.json);
 	ctl_list_read(&mounts);
 	if (words.n && !narrow(&mounts, words.all[0]))
 		return EXIT_FAILED;
@@ -294,7 +312,8 @@ static int run_status(const struct command *c, int argc, char **argv)
 
 const struct command cmd_status = {
 	.name = "status",
-	.usage = "[DIR|VOLUME] [--json] [--wait [--timeout 60s]] [--watch]",
+	.usage = "[DIR|VOLUME] [--json] [--wait [--timeout 60s]] [--watch] "
+		 "[--staged [--cache-dir DIR]]",
 	.summary = "show where every replica stands",
 	.help = "Without an argument: all mounts of this machine. Exit 3 while a store is down or "
 		"a copy\n"
@@ -303,6 +322,9 @@ const struct command cmd_status = {
 		"  --json     one mount: an object; several: an array of them\n"
 		"  --wait     until no copy is missing\n"
 		"  --watch    again every second\n"
+		"  --staged   what close=staged left on this machine's disk; needs no mount\n"
+		"  --cache-dir DIR\n"
+		"             look in this cache folder\n"
 		"\n"
 		"Example:\n"
 		"  mangrove status /mnt/demo --wait\n",

@@ -36,6 +36,9 @@ extern const struct command cmd_version;
 /* cmd_bucket.c: the names of a mounted bucket that are mapped, for doctor. An exit status. */
 int doctor_names(const char *word, bool json);
 
+/* cmd_status_staged.c: what waits on this machine's disk. word, cache_dir: or NULL. */
+int status_staged(const char *word, const char *cache_dir, bool json);
+
 /* mount.mangrove SPEC DIR [-sfnv] [-o OPTIONS] [-t TYPE], as mount(8) calls it; umount.mangrove
  * likewise. */
 int helper_mount(int argc, char **argv);
