@@ -74,16 +74,25 @@ struct sha256 {
 	EVP_MD_CTX *ctx;
 };
 
+/* NULL: no memory. */
+static EVP_MD_CTX *running(const EVP_MD *algorithm)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	if (ctx && EVP_DigestInit_ex2(ctx, algorithm, NULL) == 1)
+		return ctx;
+	EVP_MD_CTX_free(ctx);
+	return NULL;
+}
+
 struct sha256 *sha256_new(void)
 {
 	_cleanup_(sha256_freep) struct sha256 *h = calloc(1, sizeof(*h));
 
 	if (!h)
 		return NULL;
-	h->ctx = EVP_MD_CTX_new();
-	if (!h->ctx || EVP_DigestInit_ex2(h->ctx, sha256_algorithm(), NULL) != 1)
-		return NULL;
-	return take_ptr(&h);
+	h->ctx = running(sha256_algorithm());
+	return h->ctx ? take_ptr(&h) : NULL;
 }
 
 void sha256_update(struct sha256 *h, struct span s)
@@ -97,6 +106,37 @@ void sha256_final(struct sha256 *h, uint8_t ret[SHA256_LEN])
 }
 
 struct sha256 *sha256_free(struct sha256 *h)
+{
+	if (h)
+		EVP_MD_CTX_free(h->ctx);
+	return free_null(h);
+}
+
+struct md5 {
+	EVP_MD_CTX *ctx;
+};
+
+struct md5 *md5_new(void)
+{
+	_cleanup_(md5_freep) struct md5 *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return NULL;
+	h->ctx = running(md5_algorithm());
+	return h->ctx ? take_ptr(&h) : NULL;
+}
+
+void md5_update(struct md5 *h, struct span s)
+{
+	must(EVP_DigestUpdate(h->ctx, s.data, s.len));
+}
+
+void md5_final(struct md5 *h, uint8_t ret[MD5_LEN])
+{
+	must(EVP_DigestFinal_ex(h->ctx, ret, NULL));
+}
+
+struct md5 *md5_free(struct md5 *h)
 {
 	if (h)
 		EVP_MD_CTX_free(h->ctx);

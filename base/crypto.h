@@ -20,6 +20,13 @@ void sha256_final(struct sha256 *h, uint8_t ret[SHA256_LEN]);
 struct sha256 *sha256_free(struct sha256 *h);
 DEFINE_CLEANUP(struct sha256 *, sha256_free)
 
+struct md5; /* a running hash */
+struct md5 *md5_new(void);
+void md5_update(struct md5 *h, struct span s);
+void md5_final(struct md5 *h, uint8_t ret[MD5_LEN]);
+struct md5 *md5_free(struct md5 *h);
+DEFINE_CLEANUP(struct md5 *, md5_free)
+
 /* One key, many frames: a context that is set up once. Not for two threads at once. */
 struct gcm;
 struct gcm *gcm_new(const uint8_t key[GCM_KEY_LEN]);

@@ -55,6 +55,9 @@ static const struct route routes[] = {
 	{ "POST", "/scrub", act_scrub, "application/json", false },
 	{ "POST", "/attach", act_attach, "application/json", false },
 	{ "POST", "/detach", act_detach, "application/json", false },
+	{ "POST", "/import", act_import, "application/json", false },
+	{ "POST", "/import/stop", act_import_stop, "application/json", false },
+	{ "GET", "/import", act_import_progress, "application/json", false },
 	{ "POST", "/sync", act_sync, "application/json", false },
 	{ "POST", "/drill", act_drill, "application/json", false },
 	{ "POST", "/checkpoint", act_checkpoint, "application/json", false },
@@ -322,6 +325,8 @@ int control_new(struct volume *v, struct control **ret, char *err, size_t err_si
 	lock_init(&s->control.sync.lock, RANK_LEAF);
 	event_init(&s->control.stop);
 	r = status_new(v, &s->control.status);
+	if (!r && !is_bare(v))
+		r = imports_new(v, &s->control.imports);
 	if (!r)
 		r = is_bare(v) ? 0 : volume_upkeep_new(v, &s->control.upkeep);
 	if (!r)
@@ -353,6 +358,7 @@ struct control *control_free(struct control *c)
 	if (s->tcp.daemon)
 		MHD_stop_daemon(s->tcp.daemon);
 	act_end(c); /* one that began in between */
+	imports_free(c->imports);
 	upkeep_free(c->upkeep);
 	status_free(c->status);
 	event_release(&c->stop);

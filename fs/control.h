@@ -20,6 +20,9 @@
  *   POST /key/add?kind=file|passphrase|command|recovery&where=W&kdf_memory=N&kdf_passes=N
  *   POST /key/remove?number=N&force=0|1
  *   POST /loglevel?level=debug&only=http,journal
+ *   POST /import?mode=adopt|copy|seal&path=P&url=U   begins one, or finds it going on; answers
+ *   GET  /import?id=N                              how far it is
+ *   POST /import/stop?id=N
  *   POST /checkpoint?timeout=600s                  writes one now; what it amounts to
  *
  * Errors are JSON: {"error": "a sentence"}.

@@ -2,12 +2,14 @@
 #pragma once
 /* What control.c (the server) and control_act.c (what it does) share. */
 #include "fs/control.h"
+#include "fs/import.h"
 #include "fs/status.h"
 #include "fs/upkeep/upkeep.h"
 
 struct control {
 	struct volume *volume;
 	struct status *status;
+	struct imports *imports; /* NULL: there is no volume */
 	char *socket;     /* path */
 	char listen[96];  /* "127.0.0.1:9464", or "" */
 	struct {
@@ -30,6 +32,7 @@ typedef unsigned act_fn(struct control *c, const struct request_line *r, struct 
 act_fn act_status, act_metrics, act_page, act_where, act_sync, act_drill, act_loglevel,
 	act_checkpoint;
 act_fn act_attach, act_detach, act_names, act_refresh; /* control_attach.c */
+act_fn act_import, act_import_progress, act_import_stop; /* control_import.c */
 act_fn act_upkeep, act_upkeep_stop, act_fsck, act_scrub; /* control_upkeep.c */
 act_fn act_changes; /* control_history.c */
 act_fn act_keys, act_key_add, act_key_remove; /* control_keys.c */

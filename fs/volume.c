@@ -37,6 +37,11 @@ static void on_applied(const struct op *op, const struct result *res, void *arg)
 	volume_hooks_leave(arg);
 }
 
+void volume_tell(struct volume *v, const struct op *op, const struct result *res)
+{
+	on_applied(op, res, v);
+}
+
 static void on_lost(const struct op *op, const struct result *said, const struct result *now,
 		    void *arg)
 {

@@ -132,6 +132,8 @@ int attach_keeper_settle(struct attach_keeper *k, uint64_t deadline_ns);
  * is in the functions of the ones before. Holds no lock.
  */
 void volume_hooks_set(struct volume *v, const struct volume_hooks *h);
+/* An operation of this mount that did not come through its kernel: which is told like others'. */
+void volume_tell(struct volume *v, const struct op *op, const struct result *res);
 /* Why the mount turned read-only; "" while it has not. */
 void volume_stopped(struct volume *v, char *ret, size_t size);
 /* Writes back everything: dirty data, then every operation. `all`: waits for late copies at

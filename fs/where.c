@@ -5,31 +5,6 @@
 #include "fs/ns/lookup.h"
 #include "fs/status.h"
 
-/* From a path to its inode, one name after the other. Symbolic links were resolved by who asks. */
-static int walk_path(struct view *view, const char *path, struct inode_view *at, uint64_t *ret_ino)
-{
-	uint64_t ino = ROOT_INO;
-	int r = ns_inode(view, ino, at);
-
-	while (!r && *path) {
-		size_t len = strcspn(path, "/");
-		uint32_t type;
-
-		if (len) {
-			r = S_ISDIR(at->row.mode) ?
-				    ns_lookup(view, ino, span_of(path, len), &ino, &type) :
-				    -ENOTDIR;
-			if (!r) {
-				buf_release(&at->bytes); /* of the one before */
-				r = ns_inode(view, ino, at);
-			}
-		}
-		path += len + (path[len] == '/');
-	}
-	*ret_ino = ino;
-	return r == NS_MISSING ? -ENOENT : r;
-}
-
 static struct json *copies(const struct volume *v, const struct file_replicas *fr)
 {
 	struct json *list = json_array_new();
@@ -92,7 +67,7 @@ static int where_volume(struct volume *v, const char *path, struct buf *ret)
 	struct file_replicas fr = { 0 };
 	struct view *view = commit_lock(v->commit);
 	uint64_t ino;
-	int r = walk_path(view, path, &at, &ino);
+	int r = ns_path(view, path, &at, &ino);
 
 	commit_unlock(v->commit);
 	if (!r && S_ISREG(at.row.mode))
@@ -109,6 +84,7 @@ static int where_volume(struct volume *v, const char *path, struct buf *ret)
 		json_set_uint(root, "size", at.row.size);
 		json_set_uint(root, "chunks", fr.chunks);
 		json_set_uint(root, "inline_bytes", fr.inline_bytes);
+		json_set_uint(root, "foreign_bytes", fr.foreign_bytes);
 		json_set(root, "stores", copies(v, &fr));
 		r = json_write(root, 1, ret);
 	}

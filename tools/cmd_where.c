@@ -35,6 +35,10 @@ static void print_people(const char *path, const struct json *j)
 	if (json_number(j, "inline_bytes", 0) > 0)
 		printf("%.0f bytes are in the journal itself, at every journal store\n",
 		       json_number(j, "inline_bytes", 0));
+	if (json_number(j, "foreign_bytes", 0) > 0)
+		printf("%.0f bytes are in the bucket that they were adopted from; "
+		       "'mangrove import --seal' moves them\n",
+		       json_number(j, "foreign_bytes", 0));
 	if (chunks <= 0)
 		return;
 	ui_table_init(&t, "STORE|>CHUNKS|COPY");

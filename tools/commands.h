@@ -30,6 +30,7 @@ extern const struct command cmd_key;
 extern const struct command cmd_attach;
 extern const struct command cmd_detach;
 extern const struct command cmd_refresh;
+extern const struct command cmd_import;
 extern const struct command cmd_config;
 extern const struct command cmd_debug;
 extern const struct command cmd_version;

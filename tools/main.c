@@ -26,6 +26,7 @@ static const struct command *const commands[] = {
 	&cmd_attach,
 	&cmd_detach,
 	&cmd_refresh,
+	&cmd_import,
 	&cmd_log_level,
 	&cmd_config,
 	&cmd_debug,

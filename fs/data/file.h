@@ -133,7 +133,7 @@ uint64_t file_ino(const struct file *f);
 
 /* Chunks of a file and how many of them each store has. */
 struct file_replicas {
-	uint64_t chunks, inline_bytes;
+	uint64_t chunks, inline_bytes, foreign_bytes;
 	uint64_t have[REPLICAS_MAX];
 };
 must_check int data_where(struct data *d, uint64_t ino, struct file_replicas *ret);

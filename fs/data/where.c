@@ -5,7 +5,7 @@
 struct chunk_set {
 	uint8_t (*ids)[CHUNK_ID_SIZE];
 	size_t n, cap;
-	uint64_t inline_bytes;
+	uint64_t inline_bytes, foreign_bytes;
 };
 
 static int on_extent(uint64_t offset, const struct extent_row *row, void *arg)
@@ -14,6 +14,7 @@ static int on_extent(uint64_t offset, const struct extent_row *row, void *arg)
 
 	if (row->kind != EXTENT_CHUNK) {
 		set->inline_bytes += row->kind == EXTENT_INLINE ? row->length : 0;
+		set->foreign_bytes += row->kind == EXTENT_FOREIGN ? row->length : 0;
 		return 0;
 	}
 	if (set->n == set->cap) {
@@ -68,6 +69,7 @@ int data_where(struct data *d, uint64_t ino, struct file_replicas *ret)
 	if (r > 0)
 		return -ESTALE;
 	found.inline_bytes = set.inline_bytes;
+	found.foreign_bytes = set.foreign_bytes;
 	if (r == 0)
 		*ret = found;
 	return r;

@@ -49,6 +49,34 @@ int ns_lookup(struct view *v, uint64_t parent, struct span name, uint64_t *ret_i
 	return 0;
 }
 
+int ns_path(struct view *v, const char *path, struct inode_view *ret, uint64_t *ret_ino)
+{
+	struct inode_view at = { 0 };
+	uint64_t ino = ROOT_INO;
+	int r = ns_inode(v, ino, &at);
+
+	while (!r && *path) {
+		const size_t len = strcspn(path, "/");
+
+		if (len) {
+			r = S_ISDIR(at.row.mode)
+				    ? ns_lookup(v, ino, span_of(path, len), &ino, NULL)
+				    : -ENOTDIR;
+			buf_release(&at.bytes); /* of the one before */
+			if (!r)
+				r = ns_inode(v, ino, &at);
+		}
+		path += len + (path[len] == '/');
+	}
+	if (r) {
+		buf_release(&at.bytes);
+		return r == NS_MISSING ? -ENOENT : r;
+	}
+	*ret = at;
+	*ret_ino = ino;
+	return 0;
+}
+
 struct readdir {
 	uint64_t after;
 	ns_entry_fn *fn;

@@ -23,6 +23,12 @@ must_check int ns_inode(struct view *v, uint64_t ino, struct inode_view *ret);
 must_check int ns_lookup(struct view *v, uint64_t parent, struct span name, uint64_t *ret_ino,
 			 uint32_t *ret_type);
 /*
+ * From a path to its inode, one name after the other; symbolic links are not followed. -ENOENT,
+ * -ENOTDIR. ret: as of ns_inode, to be released.
+ */
+must_check int ns_path(struct view *v, const char *path, struct inode_view *ret,
+		       uint64_t *ret_ino);
+/*
  * The entries of a directory after the cursor `after` (0: from the start), in cursor order. A
  * cursor stays valid while the directory changes: entries present throughout are seen exactly once.
  * fn: 0 go on, 1 stop.
