@@ -163,6 +163,10 @@ static void finish(struct exchange *x, int result)
 		c->executed_not = false;
 		result = STORE_UNKNOWN;
 	}
+	if (x->changes && !x->writes && result < 0) { /* no further than the look */
+		c->executed_not = true;
+		result = result == -ETIMEDOUT ? -EAGAIN : result;
+	}
 	c->date_s = request_header_date(x->req, "date");
 	if (result != 0)
 		c->retry_after_ms = request_retry_after_ms(x->req);

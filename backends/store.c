@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -59,6 +60,14 @@ const char *store_op_name(enum store_op op)
 	};
 
 	return names[op];
+}
+
+void store_draw_writer(struct object_meta *m)
+{
+	uint8_t id[(META_WRITER_MAX - 1) / 2];
+
+	random_fill(id, sizeof(id));
+	hex_encode(span_of(id, sizeof(id)), m->writer);
 }
 
 int store_init(struct store *s, const struct store_ops *ops, const char *name, const char *url)

@@ -122,6 +122,9 @@ struct list_entry {
 	char version[STORE_VERSION_MAX];
 };
 
+/* Letters and digits by which an object is known again after STORE_UNKNOWN. */
+void store_draw_writer(struct object_meta *m);
+
 enum store_op {
 	STORE_GET,
 	STORE_PUT,

@@ -2,12 +2,16 @@
 #include "fs/attach/change.h"
 
 #include "backends/retry.h"
+#include "fs/attach/change_i.h"
+
 #include <stdio.h>
 
 #define MIRROR_NS (15 * NS_PER_S)
 
 /* One request at one store, until it is known how it ended. */
 struct change {
+	struct attached *a;
+	uint64_t step_ns; /* of one request, where there are several */
 	const struct bucket_entry *e;
 	const char *key, *to_key;
 	const struct bucket_entry *over;
@@ -158,6 +162,8 @@ static int copy_at(const struct change *c, struct store *s, unsigned i)
 	};
 	int r = store_copy_wait(s, &req, &call);
 
+	if (r == STORE_TOO_LARGE)
+		return change_copy_parts(c->a, i, &req, c->step_ns, c->ret->version[i]);
 	if (r == 0)
 		snprintf(c->ret->version[i], sizeof(c->ret->version[i]), "%s", call->version);
 	return r;
@@ -166,7 +172,9 @@ static int copy_at(const struct change *c, struct store *s, unsigned i)
 int change_move(struct attached *a, const struct bucket_entry *e, const char *to_key,
 		const struct bucket_entry *over, uint64_t deadline_ns, struct bucket_entry *ret)
 {
-	struct change c = { .e = e,
+	struct change c = { .a = a,
+			    .step_ns = deadline_ns - MIN(deadline_ns, clock_now()),
+			    .e = e,
 			    .key = e->key,
 			    .to_key = to_key,
 			    .over = over,
@@ -180,5 +188,6 @@ int change_move(struct attached *a, const struct bucket_entry *e, const char *to
 	r = at_all(a, &c, copy_at);
 	if (r)
 		return r;
-	return change_remove(a, e, deadline_ns); /* (C2) */
+	/* (C2) the copy may have taken long */
+	return change_remove(a, e, MAX(deadline_ns, clock_now() + c.step_ns));
 }

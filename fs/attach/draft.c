@@ -2,7 +2,6 @@
 #include "fs/attach/draft_i.h"
 
 #include "base/log.h"
-#include "base/text.h"
 
 #include <stdio.h>
 
@@ -25,14 +24,6 @@ struct draft *draft_free(struct draft *d)
 	lock_release(&d->lock);
 	free(d);
 	return NULL;
-}
-
-void draft_draw_writer(struct draft *d)
-{
-	uint8_t id[16];
-
-	random_fill(id, sizeof(id));
-	hex_encode(span_of(id, sizeof(id)), d->meta.writer);
 }
 
 static int new_scratch(struct draft *d)

@@ -63,9 +63,6 @@ struct draft {
 	unsigned n;
 };
 
-/* Letters and digits by which its object is known again after an unknown outcome. */
-void draft_draw_writer(struct draft *d);
-
 /* ---- draft_bytes.c ---- */
 
 /* Bytes within the size. */

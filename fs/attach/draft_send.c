@@ -279,7 +279,7 @@ int draft_whole_publish(struct draft *d)
 	if (r)
 		return r;
 	inherit(d);
-	draft_draw_writer(d);
+	store_draw_writer(&d->meta);
 	for (unsigned i = 0; i < d->n; i++) {
 		put_copy(d, &d->copies[i], body);
 		if (d->copies[i].error > 0)
@@ -351,7 +351,7 @@ int draft_stream_begin(struct draft *d)
 		return -EFBIG;
 	d->streaming = true;
 	inherit(d);
-	draft_draw_writer(d);
+	store_draw_writer(&d->meta);
 	for (unsigned i = 0; i < d->n; i++)
 		begin_copy(d, &d->copies[i]);
 	d->error = verdict(d);

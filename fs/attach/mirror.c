@@ -5,6 +5,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "fs/attach/attach.h"
+#include "fs/attach/unfinished.h"
 
 #include <stdio.h>
 
@@ -130,6 +131,8 @@ uint64_t mirrors_left(struct mirrors *m, unsigned number)
 
 struct heal {
 	struct mirrors *m;
+	struct attached *a;
+	unsigned i; /* of `to` */
 	const char *key;
 	struct store *from, *to;
 };
@@ -199,6 +202,8 @@ static int put_large(const struct heal *h, const struct store_call *head)
 {
 	_cleanup_(store_call_unrefp) struct store_call *begun = NULL, *ended = NULL;
 	struct upload_req req = { .name = span_str(h->key), .meta = &head->meta };
+	struct unfinished *u = attach_unfinished(h->a->owner);
+	uint64_t note;
 	int r;
 
 	req.part_size = store_upload_part_size(h->to, head->size, PART);
@@ -208,12 +213,15 @@ static int put_large(const struct heal *h, const struct store_call *head)
 	r = store_upload_begin_wait(h->to, &req, &begun);
 	if (r)
 		return r;
+	unfinished_begun(u, h->a, h->i, begun->upload, &note);
 	r = put_parts(h, head, begun->upload, req.part_size);
 	if (!r)
-		return store_upload_finish_wait(begun->upload, deadline_of(h), &ended);
-	if (store_upload_abort_wait(begun->upload, deadline_of(h), &ended))
-		log_warn("mirror", "parts of an unfinished object may be left at the store",
-			 "store=%s key=%s", h->to->name, h->key);
+		r = store_upload_finish_wait(begun->upload, deadline_of(h), &ended);
+	store_call_unrefp(&ended);
+	if (r && store_upload_abort_wait(begun->upload, deadline_of(h), &ended))
+		unfinished_left(u, note);
+	else
+		unfinished_ended(u, note);
 	return r;
 }
 
@@ -259,6 +267,8 @@ static void heal_note(struct mirrors *m, const struct note *found)
 		return;
 	for (unsigned i = 0; i < replicas_count(a->replicas); i++) {
 		const struct heal h = { .m = m,
+					.a = a,
+					.i = i,
 					.key = n.key,
 					.from = replicas_store(a->replicas, (unsigned)from),
 					.to = replicas_store(a->replicas, i) };

@@ -241,6 +241,30 @@ def test_ten_cuts():
             m.umount()
 
 
+def test_rename_by_parts():
+    """What the store does not copy at once it copies by parts, inside; killed within, the old one is there and no parts are left."""
+    with Buckets(standin_options=["--copy-max", str(32 << 20)]) as rig:
+        data = pattern("l", LARGE)
+        rig.put("aws", "from", data)
+        m = attach(rig, "data=" + rig.url("aws"))
+        before = written(rig, "aws")
+        os.rename(m.path("data/from"), m.path("data/to"))
+        assert objects(rig, "aws") == ["to"] and content(rig, "aws", "to") == data
+        assert written(rig, "aws") - before < 1 << 20
+        rig.servers["aws"].fault(op="put", fault="stall", skip=1, count=0, ms=0)  # the first is the copy that is too large
+        child = subprocess.Popen([sys.executable, "-c", "import os, sys; os.rename(*sys.argv[1:])", m.path("data/to"), m.path("data/z")],
+                                 stderr=subprocess.DEVNULL)
+        wait_until(lambda: json.loads(rig.servers["aws"].control("GET", "uploads").text), "the copy has begun", 30)
+        m.kill9()
+        child.wait(30)
+        rig.servers["aws"].clear()
+        assert objects(rig, "aws") == ["to"]
+        m = attach(rig, "data=" + rig.url("aws"), cache=m.cache)
+        wait_until(lambda: not json.loads(rig.servers["aws"].control("GET", "uploads").text), "the copy is dropped", 30)
+        assert files_below(m.path("data")) == {"to": data}
+        m.umount()
+
+
 def test_a_full_cache():
     """No room for what was changed: ENOSPC, and the object stays; who writes from front to back needs none."""
     with Buckets() as rig:
