@@ -3,6 +3,7 @@
  * (G1) A message is one line and one write: values that came from elsewhere cannot
  *      begin a line of their own.
  * (G2) No lock: a message may be written wherever a lock is held.
+ * (G3) A kept line is whole when its number stands at it before and after it was read.
  */
 #include "base/log.h"
 #include "base/text.h"
@@ -10,12 +11,15 @@
 
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 2048
+#define KEPT_LINES 256
+#define KEPT_BYTES 512
 #define WINDOW_NS (10 * NS_PER_S)
 #define WINDOW_LINES 10
 
@@ -27,6 +31,15 @@ static struct {
 	bool journald;
 	char only[256]; /* ",http,journal," or "" */
 } out = { .target = LOG_TO_STDERR, .level = LOG_LEVEL_INFO, .fd = STDERR_FILENO };
+
+/* (G3) Written and read a byte at a time, since readers and writers take no turns. */
+static struct {
+	_Atomic uint64_t next;
+	struct {
+		_Atomic uint64_t number; /* 1 + which line it is; 0: being written */
+		_Atomic char text[KEPT_BYTES];
+	} lines[KEPT_LINES];
+} kept;
 
 static const struct {
 	const char *name;
@@ -197,11 +210,48 @@ static void line_clean(struct line *l)
 			l->text[i] = '?';
 }
 
+/* The message again, from `head` on; what is too long is cut. */
+static void line_keep(const struct line *l, size_t head, enum log_level level)
+{
+	const uint64_t number = atomic_fetch_add(&kept.next, 1);
+	char text[KEPT_BYTES], when[25];
+	size_t i = 0;
+
+	iso_date(clock_wall(), when);
+	snprintf(text, sizeof(text), "%s %s %.*s", when, level_name(level), (int)(l->len - head),
+		 l->text + head);
+	atomic_store(&kept.lines[number % KEPT_LINES].number, 0);
+	do
+		kept.lines[number % KEPT_LINES].text[i] = text[i];
+	while (text[i++]);
+	atomic_store(&kept.lines[number % KEPT_LINES].number, number + 1);
+}
+
+int log_tail(struct buf *ret)
+{
+	const uint64_t end = atomic_load(&kept.next);
+	int r = 0;
+
+	for (uint64_t n = end - MIN(end, (uint64_t)KEPT_LINES); n < end && !r; n++) {
+		char text[KEPT_BYTES];
+		size_t i = 0;
+
+		if (atomic_load(&kept.lines[n % KEPT_LINES].number) != n + 1)
+			continue;
+		do
+			text[i] = kept.lines[n % KEPT_LINES].text[i];
+		while (text[i] && ++i < sizeof(text) - 1);
+		text[i] = '\0';
+		if (atomic_load(&kept.lines[n % KEPT_LINES].number) == n + 1)
+			r = buf_addf(ret, "%s\n", text);
+	}
+	return r;
+}
+
 static void line_write(struct line *l, enum log_level level)
 {
 	ssize_t n;
 
-	line_clean(l);
 	if (out.target == LOG_TO_SYSLOG) {
 		syslog(level, "%.*s", (int)l->len, l->text);
 		return;
@@ -220,10 +270,12 @@ void log_write(struct log_site *site, enum log_level level, const char *subsyste
 	struct line line = { .len = 0 };
 	unsigned dropped;
 	va_list args;
+	size_t head;
 
 	if (!is_wanted(level, subsystem) || !may_write(site, &dropped))
 		goto out;
 	line_begin(&line, level);
+	head = line.len;
 	line_add(&line, "%s: %s", subsystem, sentence);
 	va_start(args, fmt);
 	line_vadd(&line, fmt, args);
@@ -232,6 +284,8 @@ void log_write(struct log_site *site, enum log_level level, const char *subsyste
 		line.len--;
 	if (dropped)
 		line_add(&line, " left_out=%u", dropped);
+	line_clean(&line);
+	line_keep(&line, head, level);
 	line_write(&line, level);
 out:
 	errno = saved;

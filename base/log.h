@@ -5,9 +5,10 @@
  *   log_warn("replicas", "breaker opened", "store=%s errors=%u", name, n);
  * stderr with journald's <N> prefixes or plain, or syslog; never a secret, and no
  * file name of a user at info or above. Each call site is limited to 10 lines in 10 s;
- * the next line says how many were left out. The key=value part may be missing.
+ * the next line says how many were left out. The key=value part may be missing. The last
+ * lines are kept in memory, too.
  */
-#include "base/defs.h"
+#include "base/buf.h"
 
 enum log_level { LOG_LEVEL_ERROR = 3, LOG_LEVEL_WARN = 4, LOG_LEVEL_INFO = 6, LOG_LEVEL_DEBUG = 7 };
 enum log_target { LOG_TO_STDERR, LOG_TO_SYSLOG, LOG_TO_FILE };
@@ -23,6 +24,9 @@ must_check int log_level_parse(const char *s, enum log_level *ret);
  * Debug messages of these subsystems only, "http,journal"; NULL or "": all when the level is debug.
  */
 void log_debug_only(const char *subsystems);
+
+/* The last lines that were written, whatever the target, each with its time; appends. */
+must_check int log_tail(struct buf *ret);
 
 struct log_site {
 	uint64_t window_ns;

@@ -61,6 +61,7 @@ static const struct route routes[] = {
 	{ "POST", "/sync", act_sync, "application/json", false },
 	{ "POST", "/drill", act_drill, "application/json", false },
 	{ "POST", "/checkpoint", act_checkpoint, "application/json", false },
+	{ "GET", "/log", act_log, "text/plain; charset=utf-8", false },
 	{ "POST", "/loglevel", act_loglevel, "application/json", false },
 };
 

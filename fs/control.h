@@ -19,6 +19,7 @@
  *   GET  /keys                                     what opens the volume
  *   POST /key/add?kind=file|passphrase|command|recovery&where=W&kdf_memory=N&kdf_passes=N
  *   POST /key/remove?number=N&force=0|1
+ *   GET  /log                                      the last messages, as text
  *   POST /loglevel?level=debug&only=http,journal
  *   POST /import?mode=adopt|copy|seal&path=P&url=U   begins one, or finds it going on; answers
  *   GET  /import?id=N                              how far it is

@@ -87,6 +87,11 @@ unsigned act_sync(struct control *c, const struct request_line *r, struct buf *r
 	return e ? done_or(e, ret, "sync") : done(ret);
 }
 
+unsigned act_log(struct control *c, const struct request_line *r, struct buf *ret)
+{
+	return done_or(log_tail(ret), ret, "log");
+}
+
 unsigned act_loglevel(struct control *c, const struct request_line *r, struct buf *ret)
 {
 	const char *level = r->param(r, "level");

@@ -30,7 +30,7 @@ struct request_line {
 /* Each answers an HTTP status with its body in *ret; of JSON unless told otherwise. */
 typedef unsigned act_fn(struct control *c, const struct request_line *r, struct buf *ret);
 act_fn act_status, act_metrics, act_page, act_where, act_sync, act_drill, act_loglevel,
-	act_checkpoint;
+	act_checkpoint, act_log;
 act_fn act_attach, act_detach, act_names, act_refresh; /* control_attach.c */
 act_fn act_import, act_import_progress, act_import_stop; /* control_import.c */
 act_fn act_upkeep, act_upkeep_stop, act_fsck, act_scrub; /* control_upkeep.c */

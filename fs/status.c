@@ -33,6 +33,7 @@ static struct json *mount_part(const struct volume *v, const struct snapshot *s,
 	json_set_str(j, "socket", socket);
 	json_set_str(j, "listen", listen);
 	json_set_str(j, "subdir", v->options->subdir);
+	json_set_str(j, "config", v->config->file);
 	return j;
 }
 

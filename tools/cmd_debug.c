@@ -2,10 +2,11 @@
 #include <stdio.h>
 
 #include "base/text.h"
+#include "tools/bundle.h"
 #include "tools/commands.h"
 #include "tools/ctl.h"
 
-/* What the mount does by itself, done now. */
+/* For who looks for a fault. */
 
 static int run_checkpoint(struct ctl_mount *m, const char *timeout, bool as_json)
 {
@@ -40,9 +41,10 @@ static int run_checkpoint(struct ctl_mount *m, const char *timeout, bool as_json
 static int run_debug(const struct command *c, int argc, char **argv)
 {
 	_cleanup_(ctl_list_release) struct ctl_list mounts = { .n = 0 };
-	const char *timeout = "600s";
-	bool as_json = false;
+	const char *timeout = "600s", *output = NULL;
+	bool as_json = false, bundle;
 	const struct arg table[] = { { 0, "timeout", ARG_TEXT, &timeout },
+				     { 0, "output", ARG_TEXT, &output },
 				     { 0, "json", ARG_FLAG, &as_json },
 				     { 0, NULL, 0, NULL } };
 	struct text_list words;
@@ -51,24 +53,35 @@ static int run_debug(const struct command *c, int argc, char **argv)
 
 	if (!command_args(c, argc, argv, table, 1, 2, &words, &status))
 		return status;
-	if (strcmp(words.all[0], "checkpoint") != 0) {
-		ui_error("debug %s: expected checkpoint", words.all[0]);
+	bundle = !strcmp(words.all[0], "bundle");
+	if (!bundle && strcmp(words.all[0], "checkpoint") != 0) {
+		ui_error("debug %s: expected bundle or checkpoint", words.all[0]);
 		return EXIT_USAGE;
 	}
 	ctl_list_read(&mounts);
 	m = ctl_choose(&mounts, words.n > 1 ? words.all[1] : NULL);
-	return m ? run_checkpoint(m, timeout, as_json) : EXIT_FAILED;
+	if (!m)
+		return EXIT_FAILED;
+	return bundle ? bundle_write(m, output) : run_checkpoint(m, timeout, as_json);
 }
 
 const struct command cmd_debug = {
 	.name = "debug",
-	.usage = "checkpoint [DIR] [--timeout 600s] [--json]",
-	.summary = "write a checkpoint of the namespace now",
-	.help = "A mount that starts with an empty cache begins with the newest checkpoint. Mounts "
-		"write\n"
+	.usage = "bundle|checkpoint [DIR] [--output FILE] [--timeout 600s] [--json]",
+	.summary = "pack what a fault report needs, or write a checkpoint now",
+	.help = "bundle: status, metrics, the last messages, the configuration, versions and "
+		"limits in one\n"
+		"file, without keys, passwords and credentials. Names of stores and of the mount's "
+		"folder are in it.\n"
+		"\n"
+		"checkpoint: a mount that starts with an empty cache begins with the newest one. "
+		"Mounts write\n"
 		"them by themselves, every 10,000 entries of the journal; this does it at once.\n"
 		"\n"
+		"  --output     of the bundle: the file (mangrove-VOLUME-TIME.tar.gz here)\n"
+		"  --timeout    of the checkpoint: how long to wait for it\n"
+		"\n"
 		"Example:\n"
-		"  mangrove debug checkpoint /mnt/demo\n",
+		"  mangrove debug bundle /mnt/demo\n",
 	.run = run_debug,
 };

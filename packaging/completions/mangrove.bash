@@ -54,7 +54,7 @@ _mangrove_value()
 {
 	case $prev in
 	-o | --options) _mangrove_mount_options ;;
-	--config | --key-file | --passphrase-file | --recovery-key | --log-file | --position-file) _mangrove_files f ;;
+	--config | --key-file | --passphrase-file | --recovery-key | --log-file | --position-file | --output) _mangrove_files f ;;
 	--cache-dir) _mangrove_files d ;;
 	--log-level) _mangrove_words "error warn info debug" ;;
 	--mode) _mangrove_words "down slow errors none" ;;
@@ -76,7 +76,7 @@ _mangrove_word()
 		_mangrove_words "$(_mangrove_mounts)" ;;
 	umount | status | sync | top) _mangrove_words "$(_mangrove_mounts)" ;;
 	drill) [ "$COMP_CWORD" = 2 ] && _mangrove_words "$(_mangrove_stores)" || _mangrove_words "$(_mangrove_mounts)" ;;
-	debug) [ "$COMP_CWORD" = 2 ] && _mangrove_words checkpoint || _mangrove_words "$(_mangrove_mounts)" ;;
+	debug) [ "$COMP_CWORD" = 2 ] && _mangrove_words "bundle checkpoint" || _mangrove_words "$(_mangrove_mounts)" ;;
 	log-level) [ "$COMP_CWORD" = 2 ] && _mangrove_words "error warn info debug" || _mangrove_words "$(_mangrove_mounts)" ;;
 	key) [ "$COMP_CWORD" = 2 ] && _mangrove_words "list add remove" || _mangrove_words "$(_mangrove_mounts)" ;;
 	format | version) COMPREPLY=() ;;

@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 import urllib.error
 import urllib.request
@@ -287,6 +288,45 @@ def test_doctor():
         os.unlink(rig.key)
         out = rig.run("doctor", rig.config, check=False)
         assert out.returncode == 1 and "problem" in out.stdout and rig.key in out.stdout, out
+
+
+def test_a_bundle_without_secrets():
+    """Everything that is secret is planted where it might leak: variables, files, the configuration and its comments, URLs, messages."""
+    planted = {"AK-PLANTED-ACCESS", "PLANTED-SECRET-KEY", "PLANTED-SESSION-TOKEN", "UExBTlRFRC1BWlVSRS1LRVk=", "PLANTED-PASSPHRASE", "PLANTED-COMMENT",
+               "PLANTED-IN-URL", "PLANTED-COMMAND"}
+    with Rig() as rig:
+        rig.env.update(AWS_ACCESS_KEY_ID="AK-PLANTED-ACCESS", AWS_SECRET_ACCESS_KEY="PLANTED-SECRET-KEY",
+                       AWS_SESSION_TOKEN="PLANTED-SESSION-TOKEN", AZURE_STORAGE_KEY="UExBTlRFRC1BWlVSRS1LRVk=", MANGROVE_TEST_PASSPHRASE="PLANTED-PASSPHRASE")
+        text = read_file(rig.config).decode().replace(f"key_file = {rig.key}", f"key_command = cat {rig.key} # PLANTED-COMMAND")
+        assert "key_command" in text
+        write_file(rig.config, text.encode())
+        m = rig.mount()
+        write_file(m.path("f"), os.urandom(100000), sync=True)
+        rig.run("log-level", "debug", m.dir)
+        write_file(m.path("g"), b"PLANTED-SECRET-KEY", sync=True)
+        with open(rig.config, "a") as f:
+            f.write("; PLANTED-COMMENT\n[attach raw]\nurl = s3://raw?endpoint=http://me:PLANTED-IN-URL@127.0.0.1:1\n")
+        key = read_file(rig.key)
+        planted |= {word for word in re.split(r"[^A-Za-z0-9+/=_.~%-]+", key.decode("latin-1")) if len(word) >= 16}
+        target = os.path.join(rig.tmp, "bundle.tar.gz")
+        assert rig.run("debug", "bundle", m.dir, "--output", target).stdout.strip() == target
+        parts = {}
+        with tarfile.open(target) as tar:
+            for member in tar.getmembers():
+                if member.isfile():
+                    parts[os.path.basename(member.name)] = tar.extractfile(member).read()
+        assert set(parts) == {"status.json", "metrics.txt", "log.txt", "config.txt", "versions.txt", "limits.txt", "process.txt", "memory.txt"}, set(parts)
+        for name, content in parts.items():
+            assert len(content) > 100, f"{name}: {content}"
+            for secret in planted:
+                assert secret.encode() not in content, f"{secret} is in {name}"
+            assert key not in content
+        has_fields(json.loads(parts["status.json"]), FIELDS)
+        assert b"mangrove_store_up" in parts["metrics.txt"] and b"debug store: operation ended" in parts["log.txt"]
+        assert b"[store aws]" in parts["config.txt"] and b"key_command = [redacted]" in parts["config.txt"], parts["config.txt"]
+        assert b"Max open files" in parts["limits.txt"] and b"mangrove" in parts["versions.txt"]
+        leftover = [name for name in os.listdir("/tmp") if name.startswith("mangrove-bundle-")]
+        assert not leftover, leftover
 
 
 def test_help_everywhere():

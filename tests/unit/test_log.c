@@ -110,6 +110,27 @@ static void test_rate(void **state)
 	assert_non_null(strstr(content, "storm i=25 left_out=15\n"));
 }
 
+/* The last lines are kept, whatever became of the file. */
+static void test_tail(void **state)
+{
+	_cleanup_buf_ struct buf tail = BUF_INIT(MiB);
+	struct log_site site = { 0 };
+	unsigned n = 0;
+
+	for (int i = 0; i < 400; i++) {
+		site = (struct log_site){ 0 };
+		log_write(&site, LOG_LEVEL_WARN, "a", "kept", " i=%d text=%.*s", i,
+			  i == 399 ? 600 : 0, content);
+	}
+	assert_int_equal(log_tail(&tail), 0);
+	for (size_t i = 0; i < tail.len; i++)
+		n += tail.data[i] == '\n';
+	assert_int_equal(n, 256);
+	assert_null(strstr(buf_str(&tail), "i=143 "));
+	assert_non_null(strstr(buf_str(&tail), "Z warn a: kept i=144 text="));
+	assert_non_null(strstr(buf_str(&tail), "i=399 text="));
+}
+
 #define with_file(test) cmocka_unit_test_setup_teardown(test, make_file, remove_file)
 
 int main(void)
@@ -121,6 +142,7 @@ int main(void)
 		with_file(test_long_line_is_cut),
 		with_file(test_levels),
 		with_file(test_rate),
+		with_file(test_tail),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
