@@ -80,8 +80,9 @@ static int do_remove(struct keyring *k, uint64_t number, bool force)
 	int r;
 
 	if (!k->m) {
-		r = volume_key_remove(k->own.v, number < KEYSLOTS_MAX ? (unsigned)number : KEYSLOTS_MAX, force, &lacking,
-				      why, sizeof(why));
+		r = volume_key_remove(k->own.v,
+				      number < KEYSLOTS_MAX ? (unsigned)number : KEYSLOTS_MAX,
+				      force, &lacking, why, sizeof(why));
 		return r ? failed(r, why) :
 			   take_json(k, key_removed_json(k->own.v, (unsigned)number, lacking));
 	}
