@@ -199,6 +199,7 @@ static unsigned features_of(char *names)
 		{ "aborted-is-absent", ABORTED_IS_ABSENT },
 		{ "upload-sums", UPLOAD_SUMS },
 		{ "patch-condition", PATCH_CONDITION },
+		{ "copied-parts", COPIED_PARTS },
 	};
 	unsigned features = 0;
 

@@ -30,6 +30,7 @@ enum feature {
 	ABORTED_IS_ABSENT = 1 << 10,  /* what an upload has left does not count as an object */
 	UPLOAD_SUMS = 1 << 11,        /* the checksum of an upload is looked at */
 	PATCH_CONDITION = 1 << 12,    /* a change of metadata is judged by the version */
+	COPIED_PARTS = 1 << 13,       /* a part of an upload may be a copy */
 };
 enum dialect { DIALECT_NONE, DIALECT_S3, DIALECT_AZURE, DIALECT_GCS };
 

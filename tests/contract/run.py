@@ -33,7 +33,7 @@ URLS = {"s3": "s3://{bucket}/p?region=us-east-1&path_style=true&endpoint={origin
 # server: its dialect, and what it is known not to do as the clouds do
 EMULATORS = {
     "versitygw": ("s3", ["missing-on-remove", "copy-target"]),
-    "minio": ("s3", ["match-on-remove"]),
+    "minio": ("s3", ["match-on-remove", "copy-target", "copied-parts"]),
     "azurite": ("azure", ["match-sees-missing", "aborted-is-absent"]),
     "fakegcs": ("gcs", ["match-on-remove", "credentials", "prefixes-in-pages", "copy-source", "copy-target", "part-again",
                         "aborts", "upload-sums", "patch-condition"]),
