@@ -84,8 +84,8 @@ def fill(folder):
         write_file(os.path.join(folder, key), data)
 
 
-def both_ways(name):
-    with Rig("emulators", formatted=False) as rig:
+def both_ways(name, **servers):
+    with Rig("emulators", formatted=False, **servers) as rig:
         source, back = os.path.join(rig.tmp, "source"), os.path.join(rig.tmp, "back")
         fill(source)
         other = tool(rig, name)
@@ -105,6 +105,12 @@ def both_ways(name):
 
 def test_versitygw():
     both_ways("aws")
+
+
+def test_minio():
+    if os.environ.get("MANGROVE_TEST_MINIO") != "1":
+        raise Skip("minio: it takes long to build; MANGROVE_TEST_MINIO=1 does")
+    both_ways("aws", s3="minio")
 
 
 def test_azurite():

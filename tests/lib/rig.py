@@ -170,10 +170,11 @@ Emulator = collections.namedtuple("Emulator", "server port pid")
 class Rig:
     """A temporary folder with stores and a volume on them.
 
-    stores: "file" (folders), "standin" (our own servers: one of each dialect), "emulators" (the real ones).
+    stores: "file" (folders), "standin" (our own servers: one of each dialect), "emulators" (the real ones; s3: which of those).
     """
 
-    def __init__(self, stores="file", formatted=True, tls=False, standin_options=()):
+    def __init__(self, stores="file", formatted=True, tls=False, standin_options=(), s3="versitygw"):
+        self.s3 = s3
         self.kind, self.formatted, self.tls = stores, formatted, tls
         self.standin_options = list(standin_options)
         self.mounts, self.dead = [], []
@@ -269,7 +270,7 @@ class Rig:
 
     def _emulator_stores(self):
         self.emulators, stores = {}, {}
-        for name, server in (("aws", "versitygw"), ("azure", "azurite"), ("google", "fakegcs")):
+        for name, server in (("aws", self.s3), ("azure", "azurite"), ("google", "fakegcs")):
             self.start_emulator(name, server)
             env = dict(line.split("=", 1) for line in
                        self._emulator_script("env", server, str(self.emulators[name].port)).stdout.splitlines())
