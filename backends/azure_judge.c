@@ -20,7 +20,7 @@ static int succeeded(struct exchange *x)
 {
 	struct store_call *c = x->call;
 	struct listing l = {};
-	struct span etag = SPAN_NULL, folder = SPAN_NULL;
+	struct span etag = SPAN_NULL, folder = SPAN_NULL, md5 = SPAN_NULL;
 	int error;
 
 	(void)request_header(x->req, "etag", &etag);
@@ -45,6 +45,8 @@ static int succeeded(struct exchange *x)
 	c->modified_s = request_header_date(x->req, "last-modified");
 	if (request_header(x->req, "x-ms-meta-hdi_isfolder", &folder))
 		c->is_folder = span_equal(folder, SPAN_LITERAL("true"));
+	if (c->op == STORE_HEAD && request_header(x->req, "content-md5", &md5))
+		exchange_read_md5(x, md5);
 	if (c->op == STORE_HEAD && request_header_uint(x->req, "content-length", &c->size) < 0)
 		return exchange_because(x, fail(-EIO), "no length");
 	return 0;

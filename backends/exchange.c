@@ -4,6 +4,7 @@
 #include "backends/http.h"
 #include "backends/store_i.h"
 #include "base/log.h"
+#include "base/text.h"
 
 #include <stdio.h>
 
@@ -590,4 +591,16 @@ int exchange_listed(struct exchange *x, int parse_error, struct listing *l)
 	l->n = 0;
 	listing_release(l);
 	return 0;
+}
+
+void exchange_read_md5(struct exchange *x, struct span text)
+{
+	struct store_call *c = x->call;
+	_cleanup_buf_ struct buf sum = BUF_INIT(sizeof(c->md5));
+
+	c->has_md5 = hex_decode((const char *)text.data, text.len, c->md5, sizeof(c->md5)) == 0;
+	if (c->has_md5 || base64_decode(text, &sum) || sum.len != sizeof(c->md5))
+		return;
+	memcpy(c->md5, sum.data, sum.len);
+	c->has_md5 = true;
 }

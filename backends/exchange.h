@@ -120,6 +120,8 @@ int exchange_because(struct exchange *x, int result, const char *advice);
 int exchange_throttled(struct exchange *x);
 /* Reads the answer's metadata into the call. */
 void exchange_read_meta(struct exchange *x, const char *beginning);
+/* The MD5 of the object, as the store says it: base64, or lower-case hex. Anything else: none. */
+void exchange_read_md5(struct exchange *x, struct span text);
 /* By the status alone, when no code of the provider said more. */
 int exchange_by_status(struct exchange *x);
 /*

@@ -96,7 +96,7 @@ static void gcs_head(struct store *s, const struct head_req *r, struct store_cal
 	if (!x)
 		return;
 	pairs_add(&x->req->query, "fields",
-		  "name,generation,size,updated,contentEncoding,contentType,metadata");
+		  "name,generation,size,updated,contentEncoding,contentType,md5Hash,metadata");
 	exchange_start(x);
 }
 

@@ -61,7 +61,7 @@ static int described(struct exchange *x)
 {
 	struct store_call *c = x->call;
 	_cleanup_(json_freep) struct json *j = NULL;
-	const char *generation, *updated, *encoding;
+	const char *generation, *updated, *encoding, *md5;
 	time_t t;
 
 	if (json_parse(buf_span(&x->req->text), &j) < 0 ||
@@ -76,6 +76,9 @@ static int described(struct exchange *x)
 	updated = json_str(j, "updated");
 	if (updated && iso_date_parse(updated, &t) == 0 && t > 0)
 		c->modified_s = (uint64_t)t;
+	md5 = json_str(j, "md5Hash");
+	if (md5)
+		exchange_read_md5(x, span_str(md5));
 	encoding = json_str(j, "contentEncoding");
 	if (encoding && strcmp(encoding, "gzip") == 0)
 		return exchange_because(x, fail(-EIO),

@@ -112,8 +112,26 @@ static int listed(struct exchange *x)
 	return hidden ? hidden : exchange_listed(x, error, &l);
 }
 
+/*
+ * The ETag is the MD5 of what was put at once: of what came in parts it has a dash, and with keys
+ * of the customer's or of KMS it is something else.
+ */
+static void read_md5(struct exchange *x)
+{
+	struct span etag = span_str(x->call->version);
+	char sse[32];
+
+	request_header_copy(x->req, "x-amz-server-side-encryption-customer-algorithm", sse,
+			    sizeof(sse));
+	if (!*sse)
+		request_header_copy(x->req, "x-amz-server-side-encryption", sse, sizeof(sse));
+	if (etag.len == 34 && etag.data[0] == '"' && (!*sse || !strcmp(sse, "AES256")))
+		exchange_read_md5(x, span_sub(etag, 1, 32));
+}
+
 static int headed(struct exchange *x)
 {
+	read_md5(x);
 	x->call->modified_s = request_header_date(x->req, "last-modified");
 	exchange_read_meta(x, S3_META);
 	if (x->looked) /* it has come into being meanwhile */

@@ -158,6 +158,8 @@ struct store_call {
 	char version[STORE_VERSION_MAX]; /* get, head, put, copy, describe, upload_finish */
 	uint64_t modified_s;             /* get, head; 0: not told */
 	bool is_folder;                  /* head: as of struct list_entry */
+	bool has_md5;                    /* head: the store tells what the contents' MD5 is */
+	uint8_t md5[16];
 	/* head; get, but at GCS. From objects of others as far as there is any. */
 	struct object_meta meta;
 	struct store_upload *upload; /* upload_*: the call's reference */

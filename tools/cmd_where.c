@@ -7,6 +7,28 @@
 
 /* For each store: how many of the file's chunks it has. */
 
+/* An object, and what the bucket and its mirrors have of it. */
+static void print_attached(const char *path, const struct json *j)
+{
+	const struct json *stores = json_get(j, "stores");
+	struct ui_table t;
+
+	printf("%s: object %s%s\n", path, json_str(j, "key"),
+	       json_str(json_at(stores, 0), "state") ? "" : " (a prefix)");
+	ui_table_init(&t, "STORE|OBJECT|COMPARED BY|VERSION");
+	for (size_t i = 0; i < json_count(stores); i++) {
+		const struct json *s = json_at(stores, i);
+		const char *state = json_str(s, "state"), *by = json_str(s, "compared"),
+			   *version = json_str(s, "version");
+
+		ui_table_add(&t, "%s", json_str(s, "name"));
+		ui_table_add(&t, "%s", state ? state : "-");
+		ui_table_add(&t, "%s", by ? by : "-");
+		ui_table_add(&t, "%s", version ? version : "not listed");
+	}
+	ui_table_print(&t);
+}
+
 static void print_people(const char *path, const struct json *j)
 {
 	const struct json *stores = json_get(j, "stores");
@@ -16,13 +38,7 @@ static void print_people(const char *path, const struct json *j)
 	struct ui_table t;
 
 	if (json_str(j, "key")) {
-		printf("%s: object %s%s\n", path, json_str(j, "key"),
-		       strcmp(type ? type : "", "file") ? " (a prefix)" : "");
-		for (size_t i = 0; i < json_count(stores); i++)
-			printf("  %s  %s\n", json_str(json_at(stores, i), "name"),
-			       json_str(json_at(stores, i), "version") ?
-				       json_str(json_at(stores, i), "version") :
-				       "not asked yet");
+		print_attached(path, j);
 		return;
 	}
 	if (!type || strcmp(type, "file")) {
@@ -57,9 +73,13 @@ static bool complete(const struct json *j)
 {
 	const struct json *stores = json_get(j, "stores");
 
-	for (size_t i = 0; i < json_count(stores); i++)
-		if (json_number(json_at(stores, i), "chunks", 0) < json_number(j, "chunks", 0))
+	for (size_t i = 0; i < json_count(stores); i++) {
+		const char *state = json_str(json_at(stores, i), "state");
+
+		if (json_number(json_at(stores, i), "chunks", 0) < json_number(j, "chunks", 0) ||
+		    (state && strcmp(state, "same") != 0))
 			return false;
+	}
 	return true;
 }
 
@@ -98,7 +118,8 @@ const struct command cmd_where = {
 	.name = "where",
 	.usage = "PATH [--json]",
 	.summary = "show which stores have a file",
-	.help = "Exit 3 when a store lacks a part of it.\n"
+	.help = "Of a file in an attached bucket: what it and its mirrors have, and how that was "
+		"compared.\nExit 3 when a store lacks a part of it, or has something else.\n"
 		"\n"
 		"Example:\n"
 		"  mangrove where /mnt/demo/model.bin\n",

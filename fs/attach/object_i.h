@@ -21,6 +21,8 @@ struct mirror {
 	struct object *object;
 	enum mirror_state state;
 	bool trusted;      /* (M2) */
+	enum { SUM_UNKNOWN, SUM_ASKED, SUM_KNOWN, SUM_NONE } sum; /* (M4) */
+	uint8_t md5[16];
 	uint64_t since_ns; /* good since then */
 	unsigned failures;
 	uint64_t retry_ns;
@@ -34,6 +36,7 @@ struct object {
 	uint8_t id[32]; /* (O2) */
 	uint64_t size;
 	unsigned n; /* stores */
+	int listed; /* the one whose version was listed; -1: none */
 	struct get_match match[MIRRORS_MAX]; /* (M3) */
 	unsigned refs, users; /* under the service's lock; handles have one of both */
 	bool shared;          /* the same: found by its id */

@@ -12,6 +12,11 @@
  *      all that is known of a mirror.
  * (M3) match, and the version that it points to, are set before a mirror is good and never change
  *      then, so that requests may borrow them without the lock.
+ * (M4) Where the store that was listed and a mirror both tell an MD5 of their object, and the two
+ *      differ, the mirror is left alone: the contents are others, though the size is equal. The
+ *      store that was listed is asked for it (HEAD) when its mirrors are asked for theirs, and none
+ *      of them is trusted before it has answered. Where one tells no MD5, size is all that is
+ *      compared, and `mangrove where` says so.
  */
 #include "backends/retry.h"
 #include "base/log.h"
@@ -37,6 +42,7 @@ static void set_good_locked(struct object *o, unsigned i, const char *version)
 void mirrors_begin(struct object *o, const struct bucket_entry *e)
 {
 	o->n = MIN(replicas_count(o->replicas), (unsigned)MIRRORS_MAX);
+	o->listed = -1;
 	for (unsigned i = 0; i < o->n; i++) {
 		struct mirror *m = &o->sync.mirrors[i];
 
@@ -45,6 +51,7 @@ void mirrors_begin(struct object *o, const struct bucket_entry *e)
 		if (e->version[i][0]) {
 			set_good_locked(o, i, e->version[i]);
 			m->trusted = true;
+			o->listed = (int)i;
 		} else if (o->n == 1) {
 			o->match[i].modified_s = e->modified_s;
 		}
@@ -62,6 +69,50 @@ static bool is_same(const struct object *o, unsigned i, const struct store_call 
 	       (!modified_s || !c->modified_s || c->modified_s == modified_s);
 }
 
+/* (M4) */
+static void learn_sum_locked(struct mirror *m, int result, const struct store_call *call)
+{
+	const bool other = m->state == MIRROR_GOOD && result == 0 &&
+			   strcmp(m->version, call->version) != 0;
+
+	m->sum = result == 0 && call->has_md5 && !other ? SUM_KNOWN : SUM_NONE;
+	if (m->sum == SUM_KNOWN)
+		memcpy(m->md5, call->md5, sizeof(m->md5));
+}
+
+/* The first mirror that is good by its size and has other contents is off now; or -1. */
+static int compare_sums_locked(struct object *o)
+{
+	const struct mirror *listed = o->listed < 0 ? NULL : &o->sync.mirrors[o->listed];
+
+	for (unsigned i = 0; i < o->n && listed && listed->sum == SUM_KNOWN; i++) {
+		struct mirror *m = &o->sync.mirrors[i];
+
+		if (m == listed || m->state != MIRROR_GOOD || m->sum != SUM_KNOWN ||
+		    !memcmp(m->md5, listed->md5, sizeof(m->md5)))
+			continue;
+		m->state = MIRROR_OFF;
+		return (int)i;
+	}
+	return -1;
+}
+
+static void compare_sums(struct object *o)
+{
+	int off;
+
+	do {
+		lock_take(&o->sync.lock);
+		off = compare_sums_locked(o);
+		lock_give(&o->sync.lock);
+		if (off >= 0)
+			log_warn("attach",
+				 "a mirror has other contents than was listed, it is left alone",
+				 "store=%s key=%s",
+				 replicas_store(o->replicas, (unsigned)off)->name, o->key);
+	} while (off >= 0);
+}
+
 static void put_off_locked(struct mirror *m)
 {
 	m->state = MIRROR_UNKNOWN;
@@ -74,6 +125,10 @@ static void learn_locked(struct object *o, unsigned i, int result, const struct 
 {
 	struct mirror *m = &o->sync.mirrors[i];
 
+	if (result == 0 || m->sum == SUM_ASKED)
+		learn_sum_locked(m, result, call);
+	if ((int)i == o->listed)
+		return; /* that was all the question */
 	if (o->sync.lost) {
 		m->state = MIRROR_OFF; /* (M2) */
 	} else if (result == 0 && is_same(o, i, call)) {
@@ -110,11 +165,12 @@ static void learn(struct object *o, unsigned i, int result, const struct store_c
 
 	lock_take(&o->sync.lock);
 	learn_locked(o, i, result, call);
-	off = o->sync.mirrors[i].state == MIRROR_OFF && !o->sync.lost;
+	off = o->sync.mirrors[i].state == MIRROR_OFF && !o->sync.lost && (int)i != o->listed;
 	cond_broadcast(&o->sync.wake);
 	lock_give(&o->sync.lock);
 	if (off)
 		tell_off(o, i, result, call);
+	compare_sums(o);
 }
 
 /* Counts a HEAD, which holds the object. */
@@ -196,6 +252,16 @@ static void sets_locked(const struct object *o, struct sets *ret)
 	}
 }
 
+/* (M4) */
+static bool wants_sum_locked(const struct object *o, uint64_t up)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < o->n; i++)
+		any |= o->sync.mirrors[i].state == MIRROR_UNKNOWN;
+	return any && o->sync.mirrors[o->listed].sum == SUM_UNKNOWN && (up >> o->listed & 1);
+}
+
 /* What is known of the stores; asks those of which it is not, and that may be asked. */
 static struct sets look(struct object *o)
 {
@@ -207,6 +273,11 @@ static struct sets look(struct object *o)
 	for (unsigned i = 0; i < o->n && !o->sync.lost; i++) {
 		struct mirror *m = &o->sync.mirrors[i];
 
+		if ((int)i == o->listed && wants_sum_locked(o, s.up) && head_begin(o)) {
+			m->sum = SUM_ASKED;
+			due |= 1ull << i;
+			continue;
+		}
 		if (m->state != MIRROR_UNKNOWN || !(s.up >> i & 1) || now < m->retry_ns ||
 		    !head_begin(o))
 			continue;
@@ -237,6 +308,11 @@ static void lose(struct object *o, uint64_t stores)
 		  (unsigned long long)stores);
 }
 
+static bool awaits_sum_locked(const struct object *o)
+{
+	return o->listed >= 0 && o->sync.mirrors[o->listed].sum == SUM_ASKED;
+}
+
 /* A store has answered a request of began_ns. Does its answer count (M2)? */
 static bool count_answer(struct object *o, unsigned store, uint64_t began_ns)
 {
@@ -248,7 +324,7 @@ static bool count_answer(struct object *o, unsigned store, uint64_t began_ns)
 	for (unsigned i = 0; i < o->n && from->trusted; i++) {
 		struct mirror *m = &o->sync.mirrors[i];
 
-		if (m->state == MIRROR_GOOD && m->since_ns <= began_ns)
+		if (m->state == MIRROR_GOOD && m->since_ns <= began_ns && !awaits_sum_locked(o))
 			m->trusted = true;
 	}
 	return true;

@@ -133,6 +133,22 @@ static void get_if_match(void **state)
 	want(t, get_req(t, &r), lacks(t, MATCH_SEES_MISSING) ? STORE_CHANGED : STORE_MISSING);
 }
 
+/* Not every store tells it of every object; who does tells the truth. */
+static void md5_of_head(void **state)
+{
+	static const uint8_t md5_of_hello[] = { 0x5d, 0x41, 0x40, 0x2a, 0xbc, 0x4b, 0x2a, 0x76,
+						0xb9, 0x71, 0x9d, 0x91, 0x10, 0x17, 0xc5, 0x92 };
+	_cleanup_(blob_unrefp) struct blob *body = blob_copy(SPAN_LITERAL("hello"));
+	struct target *t = *state;
+
+	want(t, put_blob(t, "md5/a", body, PUT_ALWAYS, NULL), 0);
+	want(t, head(t, "md5/a"), 0);
+	if (t->last->has_md5)
+		assert_memory_equal(t->last->md5, md5_of_hello, sizeof(md5_of_hello));
+	else
+		print_message("no MD5 is told\n");
+}
+
 size_t checks_read(struct CMUnitTest *to, const struct target *t)
 {
 	size_t n = 0;
@@ -144,5 +160,6 @@ size_t checks_read(struct CMUnitTest *to, const struct target *t)
 	ADD(to, n, ranges_of_a_chunk);
 	ADD(to, n, limits);
 	ADD(to, n, get_if_match);
+	ADD(to, n, md5_of_head);
 	return n;
 }

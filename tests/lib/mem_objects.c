@@ -135,11 +135,20 @@ static int run_get(struct mem_op *op, const struct mem_object *obj)
 	return buf_add_span(&op->bytes, part);
 }
 
-static int run_head(struct mem_op *op, const struct mem_object *obj)
+static void tell_digest(struct mem_op *op, struct span body)
+{
+	op->has_md5 = true;
+	for (size_t i = 0; i < body.len; i++)
+		op->md5[i % 16] = (uint8_t)(op->md5[i % 16] * 31 + body.data[i]);
+}
+
+static int run_head(const struct mem_objects *o, struct mem_op *op, const struct mem_object *obj)
 {
 	if (!obj)
 		return STORE_MISSING;
 	tell_version(op, obj);
+	if (o->tells_md5)
+		tell_digest(op, blob_span(obj->body));
 	op->meta = obj->meta;
 	return 0;
 }
@@ -391,7 +400,7 @@ static int run(struct mem_objects *o, struct mem_op *op)
 	case STORE_PUT:
 		return run_put(o, op, obj);
 	case STORE_HEAD:
-		return run_head(op, obj);
+		return run_head(o, op, obj);
 	case STORE_LIST:
 		return run_list(o, op);
 	case STORE_REMOVE:

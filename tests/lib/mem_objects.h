@@ -18,6 +18,7 @@ struct mem_objects {
 	uint64_t version;
 	int64_t skew_s;
 	bool gone;       /* the bucket itself */
+	bool tells_md5;  /* a head does: another digest in its place */
 	unsigned page;   /* names in a page; 0: as S3 */
 };
 struct mem_object {
@@ -51,6 +52,8 @@ struct mem_op {
 	int result;
 	struct buf bytes;
 	uint64_t size, modified_s;
+	bool has_md5;
+	uint8_t md5[16];
 	char version[STORE_VERSION_MAX];
 	struct list_entry *entries;
 	size_t n_entries;

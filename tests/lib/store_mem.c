@@ -130,6 +130,8 @@ static void fill_in(struct request *req, struct store_call *c)
 		c->size = op->size;
 		c->modified_s = op->modified_s;
 		memcpy(c->version, op->version, sizeof(c->version));
+		c->has_md5 = op->has_md5;
+		memcpy(c->md5, op->md5, sizeof(c->md5));
 		c->meta = op->meta;
 		c->entries = take_ptr(&op->entries);
 		c->n_entries = op->n_entries;
@@ -512,6 +514,13 @@ void mem_bucket_page(struct mem_bucket *b, unsigned names)
 	LOCK_SCOPE(&b->lock);
 
 	b->objects.page = names;
+}
+
+void mem_bucket_tells_md5(struct mem_bucket *b, bool yes)
+{
+	LOCK_SCOPE(&b->lock);
+
+	b->objects.tells_md5 = yes;
 }
 
 void mem_bucket_skew(struct mem_bucket *b, int64_t seconds)

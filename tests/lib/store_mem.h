@@ -49,5 +49,7 @@ void mem_bucket_each(struct mem_bucket *b,
 void mem_bucket_vanish(struct mem_bucket *b, bool gone);
 /* How many names a page of a listing has. */
 void mem_bucket_page(struct mem_bucket *b, unsigned names);
+/* Its heads tell an MD5 (another digest stands for it), or not, as at first. */
+void mem_bucket_tells_md5(struct mem_bucket *b, bool yes);
 /* Its clock is ahead of ours by so many seconds. */
 void mem_bucket_skew(struct mem_bucket *b, int64_t seconds);
