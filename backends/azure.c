@@ -50,6 +50,8 @@ static int azure_sign(struct exchange *x, const struct creds_value *v, uint64_t 
 		return -ENOMEM;
 	if (!v)
 		return 0;
+	if (azure_open_source(x, v, now_s) < 0)
+		return -ENOMEM;
 	if (v->kind == CREDS_KEY)
 		return sign_shared_key(x, v);
 	if (v->kind == CREDS_SAS) {

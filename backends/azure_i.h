@@ -41,6 +41,8 @@ void azure_upload_part(struct store *s, const struct upload_part_req *r, struct 
 void azure_upload_finish(struct store *s, uint64_t deadline_ns, struct store_call *c);
 void azure_upload_abort(struct store *s, uint64_t deadline_ns, struct store_call *c);
 extern const struct upload_limits azure_upload_limits;
+/* (L4) of azure_upload.c: so that the service may read a part's source. 0, -ENOMEM, -EINVAL. */
+int azure_open_source(struct exchange *x, const struct creds_value *v, uint64_t now_s);
 /* A copy's source is read by the service, which needs the SAS for that as well. */
 void azure_sign_source(struct exchange *x, const char *sas);
 /* Asks what there is at a copy's end: how far it is, or what is in its way. */

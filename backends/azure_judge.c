@@ -106,7 +106,9 @@ static int missing(struct exchange *x)
 	if (x->call->op == STORE_COPY &&
 	    x->looked) /* nothing is in its way: so it was the source */
 		return STORE_CHANGED;
-	if (x->call->op == STORE_COPY) /* its source; the other would be a condition */
+	/* its source; the other would be a condition */
+	if (x->call->op == STORE_COPY ||
+	    (x->call->op == STORE_UPLOAD_PART && pairs_get(&x->req->headers, "x-ms-copy-source")))
 		return STORE_MISSING;
 	if (strcmp(code, "BlobNotFound") != 0)
 		return exchange_because(x, fail(-EIO), "it does not say what is missing");
@@ -134,8 +136,9 @@ static int conflict(struct exchange *x)
 	const char *code = x->fault.code;
 	bool creates = x->cond == PUT_IF_ABSENT;
 
-	if (x->source_match && (strcmp(code, "SourceConditionNotMet") == 0 ||
-				strcmp(code, "CannotVerifyCopySource") == 0))
+	if (x->source_match &&
+	    (strcmp(code, "SourceConditionNotMet") == 0 ||
+	     (strcmp(code, "CannotVerifyCopySource") == 0 && x->call->op == STORE_COPY)))
 		return STORE_CHANGED;
 	if (creates && x->source_match && strcmp(code, "ConditionNotMet") == 0)
 		return AGAIN_LOOK; /* of which of the two? */

@@ -6,10 +6,13 @@
  * have a random beginning, so that two writers never take each other's; whoever commits first drops
  *      the other's, who then hears that its upload is gone.
  * (L2) Nothing tells the service of a beginning or an abort.
+ * (L4) A part that is copied is read by the service as anybody would: the source's address carries
+ *      an access signature, or a header the token. Who cannot be given one refuses, and is sent it.
  * (L3) A copy may go on after its answer: until it says "success" it is asked for again.
  */
 #include "backends/azure_i.h"
 
+#include "backends/sharedkey.h"
 #include "base/text.h"
 
 #include <stdio.h>
@@ -24,7 +27,25 @@ const struct upload_limits azure_upload_limits = {
 	.object_max = 50000 * 4000 * MiB,
 	.parts_max = 50000,
 	.parts_at_once = 64,
+	.copies_parts = true,
 };
+
+#define ACCESS_S 3600 /* how long a source may be read for a copy of a part */
+
+/* What the service reads by itself. */
+static void add_source(struct exchange *x, struct span name, const char *from_match)
+{
+	_cleanup_free_ char *from = azure_path(x->web, name);
+	struct pairs *h = &x->req->headers;
+
+	if (from)
+		pairs_addf(h, "x-ms-copy-source", "%s%s", x->web->endpoint.origin, from);
+	else
+		h->no_memory = true;
+	x->source_match = from_match != NULL;
+	if (from_match)
+		pairs_add(h, "x-ms-source-if-match", from_match);
+}
 
 /* ---- uploads ---- */
 
@@ -72,9 +93,16 @@ void azure_upload_part(struct store *s, const struct upload_part_req *r, struct 
 		return;
 	pairs_add(&x->req->query, "comp", "block");
 	pairs_add(&x->req->query, "blockid", buf_str(&id));
-	exchange_body(x, r->body);
-	pairs_add(&x->req->headers, "Content-Type", "application/octet-stream");
-	azure_add_crc64(&x->req->headers, r->body);
+	if (r->body) {
+		exchange_body(x, r->body);
+		pairs_add(&x->req->headers, "Content-Type", "application/octet-stream");
+		azure_add_crc64(&x->req->headers, r->body);
+	} else {
+		add_source(x, r->from, r->from_match);
+		pairs_addf(&x->req->headers, "x-ms-source-range", "bytes=%llu-%llu",
+			   (unsigned long long)r->offset,
+			   (unsigned long long)(r->offset + r->length - 1));
+	}
 	exchange_start(x);
 }
 
@@ -130,23 +158,46 @@ void azure_upload_finish(struct store *s, uint64_t deadline_ns, struct store_cal
 void azure_copy(struct store *s, const struct copy_req *r, struct store_call *c)
 {
 	struct exchange *x = azure_begin(s, c, HTTP_PUT, r->to, r->deadline_ns);
-	_cleanup_free_ char *from = NULL;
-	struct pairs *h;
 
 	if (!x)
 		return;
-	h = &x->req->headers;
-	from = azure_path(x->web, r->from);
-	if (from)
-		pairs_addf(h, "x-ms-copy-source", "%s%s", x->web->endpoint.origin, from);
-	else
-		h->no_memory = true;
-	x->source_match = r->from_match != NULL;
-	if (r->from_match)
-		pairs_add(h, "x-ms-source-if-match", r->from_match);
+	add_source(x, r->from, r->from_match);
 	exchange_meta(x, AZURE_META, r->meta, META_AZURE);
 	azure_condition(x, r->cond, r->if_match);
 	exchange_start(x);
+}
+
+/* "/container/name" of the source, as it is. Appends. */
+static int source_path(const struct exchange *x, struct buf *ret)
+{
+	const char *url = pairs_get(&x->req->headers, "x-ms-copy-source");
+	const size_t skip = strlen(x->web->endpoint.origin) + strlen(azure_of(x->web)->base);
+	int error = percent_decode(span_of(url + skip, strcspn(url + skip, "?")), false, ret);
+
+	return error < 0 ? error : buf_str(ret) ? 0 : fail(-ENOMEM);
+}
+
+int azure_open_source(struct exchange *x, const struct creds_value *v, uint64_t now_s)
+{
+	_cleanup_buf_ struct buf path = BUF_INIT(4 * KiB), sas = BUF_INIT(KiB);
+	struct pairs *h = &x->req->headers;
+	int error;
+
+	if (x->call->op != STORE_UPLOAD_PART || !pairs_get(h, "x-ms-copy-source"))
+		return 0;
+	if (v->kind == CREDS_BEARER) {
+		pairs_remove(h, "x-ms-copy-source-authorization");
+		pairs_addf(h, "x-ms-copy-source-authorization", "Bearer %s", v->secret);
+	}
+	if (v->kind != CREDS_KEY)
+		return 0;
+	error = source_path(x, &path);
+	if (error == 0)
+		error = sharedkey_read_access(v->secret, azure_of(x->web)->account, buf_str(&path),
+					      now_s + ACCESS_S, &sas);
+	if (error == 0 && buf_str(&sas))
+		azure_sign_source(x, buf_str(&sas));
+	return error < 0 ? error : pairs_error(h);
 }
 
 void azure_sign_source(struct exchange *x, const char *sas)

@@ -21,6 +21,12 @@ must_check int sharedkey_text(const struct sharedkey_request *r, struct buf *ret
 must_check int sharedkey_sign(const char *key_base64, const struct sharedkey_request *r,
 			      struct buf *ret);
 /*
+ * Appends a shared access signature by which one blob can be read until then: path is
+ * "/container/name", as it is. 0, -EINVAL, -ENOMEM.
+ */
+must_check int sharedkey_read_access(const char *key_base64, const char *account, const char *path,
+				     uint64_t until_s, struct buf *ret);
+/*
  * Appends base64(HMAC-SHA256(key, text)): the sig= of a shared access signature, too. 0, -EINVAL,
  * -ENOMEM.
  */

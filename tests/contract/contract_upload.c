@@ -433,7 +433,7 @@ size_t checks_upload(struct CMUnitTest *to, const struct target *t)
 	ADD(to, n, upload_race);
 	if (t->dialect == DIALECT_S3 || t->dialect == DIALECT_GCS)
 		ADD(to, n, upload_damaged);
-	if (t->dialect != DIALECT_AZURE && t->dialect != DIALECT_GCS) {
+	if (t->dialect != DIALECT_GCS) {
 		ADD(to, n, upload_of_copied_parts);
 		ADD(to, n, upload_of_parts_that_changed);
 	}

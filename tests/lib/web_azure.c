@@ -194,7 +194,7 @@ static bool header_is_understood(const char *name)
 		"x-ms-content-crc64", "x-ms-blob-content-md5", "x-ms-blob-content-type",
 		"x-ms-blob-content-encoding", "x-ms-blob-cache-control", "x-ms-copy-source",
 		"x-ms-delete-snapshots", "x-ms-return-client-request-id",
-		"x-ms-source-if-match",
+		"x-ms-source-if-match", "x-ms-source-range", "x-ms-copy-source-authorization",
 	};
 	if (strncmp(name, "x-ms-", 5) != 0 || strncmp(name, "x-ms-meta-", 10) == 0)
 		return true;

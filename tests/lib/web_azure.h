@@ -34,10 +34,21 @@ void web_azure_fail_cond(struct web_req *, int cond);
 
 /* web_azure_auth.c: verifies the signature, SAS or token; fails the request otherwise. */
 void web_azure_authenticate(struct web_req *);
+/*
+ * May the service read this as the source of a block? The query of the source's address, or NULL.
+ * The request has failed otherwise.
+ */
+bool web_azure_source_is_open(struct web_req *, const char *container, const char *blob,
+			      char *query);
 /* Which permission of a SAS the request needs: one of "rcwdl". */
 char web_azure_permission(const struct web_req *);
 
 /* web_azure_blob.c */
+/*
+ * The object that x-ms-copy-source names, on its condition; NULL when the request has failed.
+ * signed_only: with an address that everybody may read, as a block's; else in the same account.
+ */
+struct web_object *web_azure_source(struct web_req *, bool signed_only);
 void web_azure_put(struct web_req *);
 void web_azure_get(struct web_req *);
 void web_azure_delete(struct web_req *);

@@ -220,6 +220,44 @@ static void shared_access(struct web_req *req)
 		check_account_sas_scope(req);
 }
 
+/* The parameters of a query, which is changed. */
+static void params_read(struct web_req *req, char *query)
+{
+	char *next = NULL;
+	req->nparams = 0;
+	for (char *p = strtok_r(query, "&", &next); p && req->nparams < WEB_QUERY_MAX;
+	     p = strtok_r(NULL, "&", &next)) {
+		char *value = strchr(p, '=');
+		if (!value)
+			continue;
+		*value++ = '\0';
+		web_percent_decode(value, false);
+		req->params[req->nparams++] = (struct web_pair){ p, value };
+	}
+}
+
+bool web_azure_source_is_open(struct web_req *req, const char *container, const char *blob,
+			      char *query)
+{
+	const char *token = web_header(req, "x-ms-copy-source-authorization");
+	bool open = token && strncmp(token, "Bearer ", 7) == 0 &&
+		    web_token_accepts(req->web, token + 7);
+	if (!open && query) {
+		struct web_req *source = web_alloc(sizeof(*source));
+		*source = (struct web_req){ .web = req->web, .verb = AZURE_GET,
+					    .bucket = container, .key = blob };
+		params_read(source, query);
+		shared_access(source);
+		open = !source->reply.status;
+		web_reply_reset(&source->reply);
+		free(source);
+	}
+	if (!open)
+		web_azure_fail(req, 401, "NoAuthenticationInformation",
+			       "Server failed to authenticate the request to the copy source.", "");
+	return open;
+}
+
 void web_azure_authenticate(struct web_req *req)
 {
 	const char *header = web_header(req, "authorization");

@@ -222,7 +222,7 @@ static void reply_copy(struct web_req *req, const struct web_object *object)
 				 web_now_ns(req->web) < object->copied_ns ? "pending" : "success");
 }
 
-static void copy(struct web_req *req)
+struct web_object *web_azure_source(struct web_req *req, bool signed_only)
 {
 	const char *url = web_header(req, "x-ms-copy-source");
 	const char *if_match = web_header(req, "x-ms-source-if-match");
@@ -234,19 +234,35 @@ static void copy(struct web_req *req)
 	char *container = path ? web_req_keep(req, path + strlen(prefix),
 					      strlen(path + strlen(prefix))) : NULL;
 	char *blob = container ? strchr(container, '/') : NULL;
-	if (!blob || strchr(blob, '?') || req->length)
-		return fail(req, 400, "InvalidHeaderValue", "Invalid copy source.");
+	char *query = blob ? strchr(blob, '?') : NULL;
+	if (!blob || (query && !signed_only) || req->length) {
+		fail(req, 400, "InvalidHeaderValue", "Invalid copy source.");
+		return NULL;
+	}
 	*blob++ = '\0';
+	if (query)
+		*query++ = '\0';
 	web_percent_decode(blob, false);
-	int cond = web_store_get(req->web->store, container, blob, &source);
-	if (cond)
-		return fail(req, 404, "CannotVerifyCopySource",
-			    "The specified blob does not exist.");
+	if (signed_only && !web_azure_source_is_open(req, container, blob, query))
+		return NULL;
+	if (web_store_get(req->web->store, container, blob, &source)) {
+		fail(req, 404, "CannotVerifyCopySource", "The specified blob does not exist.");
+		return NULL;
+	}
 	if (if_match && !web_etag_matches(if_match, source->etag)) {
 		web_object_unref(source);
-		return fail(req, 412, "SourceConditionNotMet",
-			    "The source condition specified is not met.");
+		fail(req, 412, "SourceConditionNotMet",
+		     "The source condition specified is not met.");
+		return NULL;
 	}
+	return source;
+}
+
+static void copy(struct web_req *req)
+{
+	struct web_object *source = web_azure_source(req, false);
+	if (!source)
+		return;
 	struct web_object *object = web_object_copy(source, req->key);
 	web_object_unref(source);
 	metadata_replace(object, req);

@@ -5,6 +5,7 @@
  */
 #include "web_azure.h"
 
+#include "web_cond.h"
 #include "web_upload.h"
 #include "web_xml.h"
 
@@ -33,6 +34,38 @@ void web_azure_blocks_drop(struct web_req *req)
 	web_uploads_forget(req->web->uploads, upload_id(req));
 }
 
+static void block_store(struct web_req *req, const char *id, struct web_blob *blob,
+			const uint8_t *data, size_t len)
+{
+	struct web_upload *upload = web_uploads_begin(req->web->uploads, upload_id(req),
+						      req->bucket, req->key);
+	bool fits = !upload->nparts || strlen(upload->parts[0].name) == strlen(id);
+	if (fits)
+		web_upload_add(upload, id, blob, data, len);
+	web_uploads_unlock(req->web->uploads);
+	if (!fits)
+		return fail(req, 400, "InvalidBlobOrBlock",
+			    "The specified blob or block content is invalid.");
+	req->reply.status = 201;
+}
+
+/* A range of another blob, all of which must be there. */
+static void block_copy(struct web_req *req, const char *id)
+{
+	const char *range = web_header(req, "x-ms-source-range");
+	size_t from = 0, len;
+	struct web_object *source = web_azure_source(req, true);
+	if (!source)
+		return;
+	len = source->len;
+	if (range && (web_range_parse(range, false, source->len, &from, &len) != WEB_RANGE_PART ||
+		      strtoull(strchr(range, '-') + 1, NULL, 10) != from + len - 1))
+		fail(req, 416, "InvalidRange", "The range is not within the source.");
+	else
+		block_store(req, id, source->blob, source->data + from, len);
+	web_object_unref(source);
+}
+
 void web_azure_block(struct web_req *req)
 {
 	uint8_t bytes[BLOCK_ID_MAX];
@@ -43,16 +76,9 @@ void web_azure_block(struct web_req *req)
 	if (!web_store_bucket_exists(req->web->store, req->bucket))
 		return web_azure_fail(req, 404, "ContainerNotFound",
 				      "The specified container does not exist.", "");
-	struct web_upload *upload = web_uploads_begin(req->web->uploads, upload_id(req),
-						      req->bucket, req->key);
-	bool fits = !upload->nparts || strlen(upload->parts[0].name) == strlen(id);
-	if (fits)
-		web_upload_add(upload, id, req->body, req->body->data, req->body->len);
-	web_uploads_unlock(req->web->uploads);
-	if (!fits)
-		return fail(req, 400, "InvalidBlobOrBlock",
-			    "The specified blob or block content is invalid.");
-	req->reply.status = 201;
+	if (web_header(req, "x-ms-copy-source"))
+		return block_copy(req, id);
+	block_store(req, id, req->body, req->body->data, req->body->len);
 }
 
 /* The listed blocks. NULL, or the error's code. */

@@ -71,16 +71,32 @@ def test_large_objects_are_changed():
 
 def test_an_append_moves_little():
     """What nobody touched is copied inside the store."""
-    with Buckets() as rig:
-        data = pattern("l", LARGE)
-        rig.put("aws", "big", data)
-        m = attach(rig, "data=" + rig.url("aws"))
-        before = written(rig, "aws")
-        with open(m.path("data/big"), "ab") as f:
-            f.write(b"x" * 1000)
-        assert content(rig, "aws", "big") == data + b"x" * 1000
-        assert written(rig, "aws") - before < 1 << 20, written(rig, "aws") - before
-        m.umount()
+    for where in ("aws", "azure"):
+        with Buckets() as rig:
+            data = pattern("l", LARGE)
+            rig.put(where, "big", data)
+            m = attach(rig, "data=" + rig.url(where))
+            before = written(rig, where)
+            with open(m.path("data/big"), "ab") as f:
+                f.write(b"x" * 1000)
+            assert content(rig, where, "big") == data + b"x" * 1000
+            assert written(rig, where) - before < 1 << 20, written(rig, where) - before
+            m.umount()
+
+
+def test_stores_that_copy_no_parts():
+    """A provider that refuses to copy a range is sent the bytes."""
+    for where, status in (("aws", 501), ("azure", 403)):
+        with Buckets() as rig:
+            data = pattern("l", LARGE)
+            rig.put(where, "big", data)
+            m = attach(rig, "data=" + rig.url(where))
+            fd = os.open(m.path("data/big"), os.O_WRONLY | os.O_APPEND)
+            os.write(fd, b"more")
+            rig.servers[where].fault(op="put", fault="status", status=status, code="NotImplemented", count=1)  # the first part
+            os.close(fd)
+            assert content(rig, where, "big") == data + b"more"
+            m.umount()
 
 
 def test_programs():
