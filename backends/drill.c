@@ -4,6 +4,9 @@
  * watches stores cannot tell the difference. One task for each operation while it lasts:
  * a drill is short and its operations are few, for the breaker soon opens.
  *
+ * A store that plays corrupt is asked as ever, and one bit of what it gives is turned in
+ * store_call_finish().
+ *
  * (P1) "down" and "errors" never reach the store; "slow" reaches it once, late.
  * (P2) A drill lives as long as its call, since a cancel may come at any moment.
  */
@@ -21,6 +24,27 @@ struct drill {
 	struct blob *body; /* or NULL */
 	char *copies;      /* what the request's spans and strings point to */
 };
+
+static const char *const modes[] = {
+	[DRILL_NONE] = "none",	   [DRILL_DOWN] = "down",	[DRILL_SLOW] = "slow",
+	[DRILL_ERRORS] = "errors", [DRILL_CORRUPT] = "corrupt",
+};
+
+const char *drill_mode_name(enum drill_mode m)
+{
+	return modes[m];
+}
+
+int drill_mode_parse(const char *name, enum drill_mode *ret)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(modes[i], name) != 0)
+			continue;
+		*ret = (enum drill_mode)i;
+		return 0;
+	}
+	return -EINVAL;
+}
 
 struct drill *drill_free(struct drill *d)
 {

@@ -196,6 +196,7 @@ static int prepare(struct exchange *x)
 	}
 	if (pairs_error(&r->query) < 0 || pairs_error(&r->headers) < 0)
 		return -ENOMEM;
+	w->store.credentials_expire_s = x->value ? x->value->expires_s : 0;
 	if (w->dialect->sign(x, x->value && x->value->kind != CREDS_NONE ? x->value : NULL,
 			     web_now(w)) < 0)
 		return -ENOMEM;

@@ -138,6 +138,8 @@ void store_call_detail(struct store_call *c, const char *fmt, ...)
 
 void store_call_finish(struct store_call *c, int result)
 {
+	if (c->entrance.corrupt && result == 0 && c->body.len)
+		c->body.data[c->body.len / 2] ^= 1;
 	if (c->upload)
 		upload_ended(c, result);
 	call_finish(&c->call, result);
@@ -290,7 +292,8 @@ int store_start(struct store *s, const struct store_request *r, call_fn *then, v
 		return fail(-ENOMEM);
 	c->upload = r->upload ? store_upload_ref(r->upload) : NULL;
 	mode = enter(s, r->op);
-	if (mode == DRILL_NONE) {
+	c->entrance.corrupt = mode == DRILL_CORRUPT;
+	if (mode == DRILL_NONE || mode == DRILL_CORRUPT) {
 		store_dispatch(s, r, c);
 	} else if (drill_play(mode, s, r, c) < 0) {
 		leave_unstarted(s, r->op);

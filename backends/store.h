@@ -181,6 +181,7 @@ struct store_call {
 		uint64_t bytes_out;
 		unsigned part; /* upload_part: its index */
 		struct drill *drill;
+		bool corrupt; /* a drill */
 	} entrance;
 	/* of the implementer; freed with the call, so that a late cancel finds it alive */
 	struct {
@@ -220,7 +221,16 @@ struct store_ops {
 };
 
 /* A failure that is played, for drills: the same path as a real one. */
-enum drill_mode { DRILL_NONE, DRILL_DOWN, DRILL_SLOW, DRILL_ERRORS };
+enum drill_mode {
+	DRILL_NONE,
+	DRILL_DOWN,
+	DRILL_SLOW,
+	DRILL_ERRORS,
+	DRILL_CORRUPT, /* what is read comes with a wrong bit */
+};
+const char *drill_mode_name(enum drill_mode m); /* "none" "down" ... */
+/* The mode of this name. 0, -EINVAL. */
+must_check int drill_mode_parse(const char *name, enum drill_mode *ret);
 
 struct store_stats {
 	uint64_t requests, errors, bytes_read, bytes_written;
@@ -235,6 +245,8 @@ struct store {
 	struct metric *_Atomic m_seconds[STORE_OPS], *_Atomic m_errors;
 	char name[64]; /* "aws", from the configuration */
 	char *url;     /* without secrets, for people */
+	/* when the credentials of the last request expire, seconds since 1970; 0: never */
+	_Atomic uint64_t credentials_expire_s;
 	/* set by the implementer: `after` of a list costs nothing, wherever it is */
 	bool starts_after;
 	struct {

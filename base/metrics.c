@@ -98,6 +98,16 @@ void metric_set(struct metric *m, double v)
 	atomic_store_explicit(&m->value, v, memory_order_relaxed);
 }
 
+void metric_raise(struct metric *m, double v)
+{
+	double before = atomic_load_explicit(&m->value, memory_order_relaxed);
+
+	while (before < v &&
+	       !atomic_compare_exchange_weak_explicit(&m->value, &before, v, memory_order_relaxed,
+						      memory_order_relaxed))
+		;
+}
+
 void metric_observe_ns(struct metric *m, uint64_t ns)
 {
 	size_t i = 0;

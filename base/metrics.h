@@ -22,6 +22,7 @@ struct metric *metric_get(const char *name, const char *help, enum metric_kind k
 			  const char *labels);
 void metric_add(struct metric *m, double v);
 void metric_set(struct metric *m, double v);
+void metric_raise(struct metric *m, double v); /* to v, if it is less */
 void metric_observe_ns(struct metric *m, uint64_t ns); /* METRIC_SECONDS */
 double metric_value(const struct metric *m);
 uint64_t metric_count(const struct metric *m);            /* observations of a histogram */

@@ -9,7 +9,7 @@
  *   GET  /changes?from=SLOT|last=N|since=S&max=N&all=0|1
  *                                                  what was done; "position": from where to go on
  *   POST /sync?all=0|1&timeout=60s                 answers when it is done
- *   POST /drill?store=S&mode=down|slow|errors|none&for=60s
+ *   POST /drill?store=S&mode=down|slow|errors|corrupt|none&for=60s
  *   GET  /names?path=P                             names that are not their keys, of a bucket
  *   POST /refresh?path=P&deep=0|1                  what is remembered of a bucket is asked again
  *   POST /fsck                                     begins; as what follows answers at once

@@ -15,6 +15,7 @@ struct control {
 	struct {
 		struct lock lock; /* RANK_LEAF */
 		struct task *drill; /* or NULL */
+		bool beginning;     /* somebody is about to set it */
 	} sync;
 	struct upkeep *upkeep;    /* or NULL: of a mount of buckets */
 	struct event stop;        /* ends a drill */
@@ -41,5 +42,9 @@ extern const char status_page[];
 extern const size_t status_page_size;
 /* {"error": ...} */
 unsigned act_refuse(unsigned status, struct buf *ret, const char *fmt, ...) printf_like(3, 4);
-/* At the end: no drill goes on. */
+/* {"done": true} */
+unsigned act_done(struct buf *ret);
+/* true: absent (ret stays) or well-formed. */
+bool act_duration(const struct request_line *r, const char *name, uint64_t *ret_ns);
+/* control_drill.c: at the end, no drill goes on. */
 void act_end(struct control *c);

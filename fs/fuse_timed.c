@@ -7,6 +7,7 @@
 #include "fs/fuse_i.h"
 
 #include "base/metrics.h"
+#include "fs/status_i.h"
 
 #include <stdio.h>
 
@@ -31,10 +32,20 @@ static void begin(struct metric *_Atomic *m, const char *name)
 	current.deferred = false;
 }
 
+static void took(struct metric *m, uint64_t ns)
+{
+	static struct metric *_Atomic longest;
+
+	if (!longest)
+		longest = status_longest_call();
+	metric_observe_ns(m, ns);
+	metric_raise(longest, (double)ns / NS_PER_S);
+}
+
 static void end(void)
 {
 	if (!current.deferred)
-		metric_observe_ns(current.metric, clock_now() - current.begin_ns);
+		took(current.metric, clock_now() - current.begin_ns);
 }
 
 void timed_defer(struct later *l)
@@ -47,7 +58,7 @@ void timed_defer(struct later *l)
 void timed_end(const struct later *l)
 {
 	if (l->metric)
-		metric_observe_ns(l->metric, clock_now() - l->begin_ns);
+		took(l->metric, clock_now() - l->begin_ns);
 }
 
 /* `at`: does it concern an attached bucket? */

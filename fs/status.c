@@ -71,9 +71,10 @@ static struct json *journal_part(const struct snapshot *s)
 	return j;
 }
 
-struct json *status_store(const struct store *st, const struct replica_health *h)
+struct json *status_store(struct store *st, const struct replica_health *h)
 {
 	struct json *j = json_object_new();
+	enum drill_mode mode;
 
 	json_set_str(j, "name", st->name);
 	json_set_str(j, "url", st->url);
@@ -89,12 +90,18 @@ struct json *status_store(const struct store *st, const struct replica_health *h
 	json_set_uint(j, "bytes_written", h->stats.bytes_written);
 	json_set_uint(j, "in_flight_chunks", h->in_flight);
 	json_set_str(j, "last_error", *h->stats.last_error ? h->stats.last_error : NULL);
+	mode = store_drill_get(st);
+	json_set_str(j, "drill", mode == DRILL_NONE ? NULL : drill_mode_name(mode));
+	if (st->credentials_expire_s)
+		json_set_uint(j, "credentials_expire", st->credentials_expire_s);
+	else
+		json_set_str(j, "credentials_expire", NULL);
 	return j;
 }
 
 static struct json *store_part(const struct volume *v, const struct snapshot *s, unsigned i)
 {
-	const struct store *st = replicas_store(v->replicas, i);
+	struct store *st = replicas_store(v->replicas, i);
 	const struct replica_health *h = &s->health[i];
 	struct json *j = status_store(st, h);
 

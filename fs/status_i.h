@@ -39,11 +39,13 @@ must_check int status_take(struct status *s, struct snapshot *to);
 double status_age_s(uint64_t since_ns);
 /* Counted where the kernel is answered; the same name finds the same counter. */
 struct metric *status_program_errors(void);
+/* The longest call of a program, seconds, since the start or the last drill. */
+struct metric *status_longest_call(void);
 
 /* {first: a, second: b} */
 struct json *status_seconds(const char *first, double a, const char *second, double b);
 /* What is said of any store; url without secrets. */
-struct json *status_store(const struct store *st, const struct replica_health *h);
+struct json *status_store(struct store *st, const struct replica_health *h);
 
 /* status_cost.c: what the store's requests cost, and how that is counted */
 struct prices status_prices(const struct volume *v, const struct store *st);

@@ -10,6 +10,13 @@ struct metric *status_program_errors(void)
 			  "Calls of programs that were answered with EIO.", METRIC_COUNTER, "");
 }
 
+struct metric *status_longest_call(void)
+{
+	return metric_get("mangrove_fuse_longest_operation_seconds",
+			  "The longest call of a program since the start or the last drill.",
+			  METRIC_GAUGE, "");
+}
+
 static void set(const char *name, const char *help, enum metric_kind kind, const char *store,
 		double value)
 {
@@ -49,6 +56,9 @@ static void set_store_gauges(const struct volume *v, const struct snapshot *s, u
 		    (double)h->stats.bytes_read);
 	set_counter("mangrove_store_written_bytes_total", "Bytes written to the store.", name,
 		    (double)h->stats.bytes_written);
+	set_gauge("mangrove_store_credentials_expiry_seconds",
+		  "When the credentials in use expire, seconds since 1970; 0: never.", name,
+		  (double)st->credentials_expire_s);
 	set_counter("mangrove_store_cost_total",
 		    "Price of requests and bytes, in the currency of the configured prices.", name,
 		    status_cost(v, st, &h->stats));
@@ -110,5 +120,6 @@ int status_metrics(struct status *st, struct buf *ret)
 	if (attach_any(st->v->attach))
 		status_attached_gauges(st->v);
 	status_program_errors();
+	status_longest_call();
 	return metrics_write(ret);
 }

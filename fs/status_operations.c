@@ -31,6 +31,7 @@ struct json *status_operations(void)
 	metrics_each(FAMILY, add_kind, kinds);
 	json_set_uint(j, "count", f.count);
 	json_set(j, "latency_seconds", status_seconds("p50", f.p50_s, "p99", f.p99_s));
+	json_set_real(j, "longest_seconds", metric_value(status_longest_call()));
 	json_set(j, "kinds", kinds);
 	return j;
 }

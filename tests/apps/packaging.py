@@ -664,6 +664,27 @@ def test_a_real_prometheus():
         os.rename(rig.folder("azure") + ".away", rig.folder("azure"))
 
 
+def test_monthly_drill():
+    """The script as cron runs it; the page's DAG is a program; and no drill while something really fails."""
+    with open(os.path.join(TOP, "docs", "drills.md")) as f:
+        dag = re.search(r"```python\n(.*?)```", f.read(), re.S).group(1)
+    compile(dag, "drills.md", "exec")
+    script = os.path.join(PACKAGING, "examples", "monthly-drill")
+    with Rig() as rig:
+        mount = rig.mount()
+        environment = dict(rig.env, PATH=os.path.dirname(rig.mangrove) + ":" + rig.env["PATH"])
+        write_file(mount.path("f"), os.urandom(1 << 20), sync=True)
+        mount.wait_healthy()
+        reports = run(script, mount.dir, "2s", "down", env=environment).stdout
+        reports = [json.loads(text + "}") for text in reports.strip().split("}")[:-1]]
+        assert [r["store"] for r in reports] == ["aws", "azure", "google"] and all(r["recovered"] for r in reports), reports
+        os.rename(rig.folder("azure"), rig.folder("azure") + ".away")
+        wait_until(lambda: mount.store("azure")["state"] == "down", "the failure")
+        out = run(script, mount.dir, "2s", env=environment, check=False)
+        assert out.returncode == 3 and "no drill" in out.stderr, out
+        os.rename(rig.folder("azure") + ".away", rig.folder("azure"))
+
+
 # ---- containers ----
 
 

@@ -242,10 +242,42 @@ def test_two_faces():
 
 
 def test_drill():
+    """A store refuses while programs write: no error, and all that it missed is there afterwards."""
     with Rig() as rig:
         m = rig.mount()
-        out = json.loads(rig.run("drill", "azure", m.dir, "--for", "3s", "--json").stdout)
-        assert out["detected"] and out["recovered"] and out["program_errors"] == 0, out
+        drill = subprocess.Popen([rig.mangrove, "drill", "azure", m.dir, "--for", "5s", "--json"], env=rig.env, text=True, stdout=subprocess.PIPE)
+        wait_until(lambda: m.store("azure")["drill"] == "down", "the drill")
+        second = rig.run("drill", "aws", m.dir, "--for", "5s", check=False)
+        assert second.returncode == 1 and "a drill is going on" in second.stderr, second
+        for i in range(4):
+            write_file(m.path(f"f{i}"), os.urandom(200000), sync=True)
+        out = json.loads(drill.communicate(timeout=100)[0])
+        assert drill.returncode == 0 and out["detected"] and out["recovered"] and out["program_errors"] == 0, out
+        assert out["deficits_made"] >= 1 and out["deficits_repaired"] == out["deficits_made"] and out["longest_stall_seconds"] > 0, out
+        assert m.store("azure")["drill"] is None
+        text = rig.run("drill", "aws", m.dir, "--for", "1s", "--mode", "errors").stdout
+        for word in ("aws, errors", "errors seen by programs  0", "longest stall", "deficits made, repaired"):
+            assert word in text, text
+        rig.run("drill", "aws", m.dir, "--mode", "none")
+
+
+def test_drill_of_wrong_bytes():
+    with Rig() as rig:
+        m = rig.mount()
+        data = {f"f{i}": os.urandom(200000) for i in range(6)}
+        for name, content in data.items():
+            write_file(m.path(name), content, sync=True)
+        rig.run("sync", m.dir, "--all")
+        m.umount()
+        m = rig.mount(cache=os.path.join(rig.tmp, "empty"))
+        drill = subprocess.Popen([rig.mangrove, "drill", "azure", m.dir, "--for", "4s", "--mode", "corrupt", "--json"], env=rig.env, text=True,
+                                 stdout=subprocess.PIPE)
+        wait_until(lambda: m.store("azure")["drill"] == "corrupt", "the drill")
+        for name, content in data.items():
+            assert read_file(m.path(name)) == content, name
+        out = json.loads(drill.communicate(timeout=100)[0])
+        assert drill.returncode == 0 and out["detected"] and out["recovered"] and out["program_errors"] == 0, out
+        rig.run("scrub", m.dir)
 
 
 def test_top():

@@ -14,6 +14,11 @@ static void test_same_name_same_metric(void **state)
 	assert_true(metric_value(a) == 3.5);
 	metric_set(a, 7);
 	assert_true(metric_value(a) == 7);
+	metric_raise(a, 5);
+	assert_true(metric_value(a) == 7);
+	metric_raise(a, 9);
+	assert_true(metric_value(a) == 9);
+	metric_set(a, 7);
 }
 
 static void test_text(void **state)
