@@ -36,14 +36,18 @@ static bool device_of(const char *dir, unsigned *ret_major, unsigned *ret_minor)
 	return found;
 }
 
-/* The kernel reads 128 KiB ahead unless told otherwise; only root may. */
-static void set_read_ahead(const struct mountfs *fs)
+/*
+ * The kernel reads 128 KiB ahead unless told otherwise; only root may. It takes the least of what
+ * stands there when INIT is answered and what the answer says.
+ */
+static void set_read_ahead(const struct mountfs *fs, struct fuse_conn_info *conn)
 {
 	const uint64_t kb = fs->o->max_read_ahead ? fs->o->max_read_ahead / KiB : READ_AHEAD_KB;
 	unsigned major, minor;
 	char path[64];
 	FILE *f;
 
+	conn->max_readahead = (unsigned)MIN(kb * KiB, (uint64_t)UINT32_MAX);
 	if (!device_of(fs->o->dir, &major, &minor))
 		return;
 	snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/read_ahead_kb", major, minor);
@@ -82,7 +86,7 @@ void do_init(void *userdata, struct fuse_conn_info *conn)
 #ifdef FUSE_CAP_EXPIRE_ONLY
 	fs->can_expire = conn->capable & FUSE_CAP_EXPIRE_ONLY;
 #endif
-	set_read_ahead(fs);
+	set_read_ahead(fs, conn);
 	if (fs->ready_fd >= 0) {
 		const char ready = 0;
 

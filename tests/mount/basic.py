@@ -114,6 +114,17 @@ def test_a_second_mount_with_the_same_cache_is_refused():
         assert "cache" in out.stderr, out.stderr
 
 
+def test_the_kernel_reads_ahead_as_told():
+    """A megabyte by itself, where the kernel alone would take 128 KiB."""
+    with Rig() as rig:
+        for options, kib in (("", 1024), ("max_read_ahead=256K", 256)):
+            m = rig.mount(options)
+            device = os.stat(m.dir).st_dev
+            with open(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb") as f:
+                assert int(f.read()) == kib
+            m.umount()
+
+
 def test_others_follow():
     """Another mount sees changes by itself, and the kernel there forgets what it had cached."""
     with Rig() as rig:
