@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
 #include "backends/open.h"
 #include "backends/probe.h"
-#include "base/json.h"
 #include "base/sodium.h"
 #include "base/text.h"
 #include "base/wait.h"
 #include "fs/config.h"
 #include "fs/super.h"
 #include "tools/commands.h"
+#include "tools/doctor.h"
 
 /* Checks of the machine and the configuration, each with advice. */
 #define CHECK_NS (15 * NS_PER_S)
@@ -23,17 +21,7 @@
 #define SKEW_BAD_S 300
 #define DISK_LOW (1 * GiB)
 
-enum verdict { GOOD, ADVICE, BAD };
-
-struct doctor {
-	bool json;
-	struct json *results;
-	enum verdict worst;
-};
-
-static void tell(struct doctor *d, enum verdict v, const char *what, const char *fmt, ...)
-	printf_like(4, 5);
-static void tell(struct doctor *d, enum verdict v, const char *what, const char *fmt, ...)
+void tell(struct doctor *d, enum verdict v, const char *what, const char *fmt, ...)
 {
 	static const char *const words[] = { "ok", "advice", "problem" };
 	struct json *one;
@@ -53,31 +41,6 @@ static void tell(struct doctor *d, enum verdict v, const char *what, const char 
 	json_set_str(one, "result", words[v]);
 	json_set_str(one, "text", text);
 	json_append(d->results, one);
-}
-
-static void check_fuse(struct doctor *d)
-{
-	_cleanup_close_ int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-
-	if (fd >= 0)
-		tell(d, GOOD, "fuse", "/dev/fuse opens");
-	else if (errno == ENOENT)
-		tell(d, BAD, "fuse",
-		     "/dev/fuse is missing: load the module (modprobe fuse), "
-		     "or give the container the device");
-	else
-		tell(d, BAD, "fuse", "/dev/fuse: %s", strerror(errno));
-	if (geteuid() && access("/usr/bin/fusermount3", X_OK) && access("/bin/fusermount3", X_OK))
-		tell(d, BAD, "fusermount3",
-		     "not found: apt install fuse3 (needed to mount without being root)");
-}
-
-static void check_clock(struct doctor *d)
-{
-	/* 2024: a machine without a battery wakes up in 1970, and every signature is refused. */
-	if (clock_wall() / NS_PER_S < 1704067200)
-		tell(d, BAD, "clock",
-		     "the machine's clock is years behind: timedatectl set-ntp true");
 }
 
 static void check_key(struct doctor *d, const struct config *cfg)
@@ -119,6 +82,13 @@ static void check_cache(struct doctor *d, const struct config *cfg)
 		     "only %s free at %s; choose a larger disk with [cache] dir", left, dir);
 	else
 		tell(d, GOOD, "cache", "%s free at %s", left, dir);
+}
+
+/* What a refusal asks for. */
+static void advise_rights(struct doctor *d, const char *what, bool write)
+{
+	tell(d, ADVICE, what, "the rights that it needs: mangrove doctor VOLUME --policy %s",
+	     write ? "writer" : "reader");
 }
 
 static void check_super(struct doctor *d, struct store *s, const char *what)
@@ -167,6 +137,8 @@ static void check_store(struct doctor *d, const struct config_store *cfg, bool w
 		     twice ? err + strlen(what) + 1 :
 		     *err  ? err :
 			     strerror(-r));
+		if (r == -EACCES)
+			advise_rights(d, what, write);
 		return;
 	}
 	if (skew_s > SKEW_WARN_S || skew_s < -SKEW_WARN_S)
@@ -193,8 +165,10 @@ static void check_volume(struct doctor *d, const char *volume, const char *file,
 		     "two stores: either one down stops writing; three are better");
 	check_key(d, cfg);
 	check_cache(d, cfg);
-	for (size_t i = 0; i < cfg->n_stores; i++)
+	for (size_t i = 0; i < cfg->n_stores; i++) {
+		doctor_network(d, &cfg->stores[i]);
 		check_store(d, &cfg->stores[i], write);
+	}
 }
 
 static int finish(struct doctor *d)
@@ -215,20 +189,39 @@ static bool is_place(const char *word)
 	return strchr(word, '/') && !store_url_is(word) && !stat(word, &st) && S_ISDIR(st.st_mode);
 }
 
+static int run_policy(const char *volume, const char *file, const char *role)
+{
+	_cleanup_(config_freep) struct config *cfg = NULL;
+	char err[512];
+
+	if (!volume && !file) {
+		ui_error("--policy needs a volume");
+		return EXIT_USAGE;
+	}
+	if (config_find(volume ? volume : "", file, &cfg, err, sizeof(err))) {
+		ui_error("%s", err);
+		return EXIT_FAILED;
+	}
+	return doctor_policy(cfg, role);
+}
+
 static int run_doctor(const struct command *c, int argc, char **argv)
 {
 	struct doctor d = { .json = false };
-	const char *file = NULL;
+	const char *file = NULL, *role = NULL;
 	bool write = false;
 	const struct arg table[] = { { 0, "json", ARG_FLAG, &d.json },
 				     { 0, "config", ARG_TEXT, &file },
 				     { 0, "write", ARG_FLAG, &write },
+				     { 0, "policy", ARG_TEXT, &role },
 				     { 0, NULL, 0, NULL } };
 	struct text_list words;
 	int status;
 
 	if (!command_args(c, argc, argv, table, 0, 1, &words, &status))
 		return status;
+	if (role)
+		return run_policy(words.n ? words.all[0] : NULL, file, role);
 	if (words.n && is_place(words.all[0]))
 		return doctor_names(words.all[0], d.json);
 	if (sodium_start()) {
@@ -236,8 +229,7 @@ static int run_doctor(const struct command *c, int argc, char **argv)
 		return EXIT_FAILED;
 	}
 	d.results = json_array_new();
-	check_fuse(&d);
-	check_clock(&d);
+	doctor_machine(&d);
 	if (words.n || file)
 		check_volume(&d, words.n ? words.all[0] : "", file, write);
 	return finish(&d);
@@ -245,9 +237,12 @@ static int run_doctor(const struct command *c, int argc, char **argv)
 
 const struct command cmd_doctor = {
 	.name = "doctor",
-	.usage = "[VOLUME|PATH] [--write] [--config FILE] [--json]",
+	.usage = "[VOLUME|PATH] [--write] [--policy ROLE] [--config FILE] [--json]",
 	.summary = "check the machine, the configuration and the stores, with advice",
 	.help = "  --write    also create a small object at each store, as a writing mount would\n"
+		"  --policy   print the least rights of a reader, a writer or gc at each store, as "
+		"its\n"
+		"             provider writes them\n"
 		"\n"
 		"Of a directory in a mounted bucket: the names that are not their objects' keys.\n"
 		"\n"

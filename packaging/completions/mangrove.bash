@@ -57,6 +57,7 @@ _mangrove_value()
 	--config | --key-file | --passphrase-file | --recovery-key | --log-file | --position-file | --output) _mangrove_files f ;;
 	--cache-dir) _mangrove_files d ;;
 	--log-level) _mangrove_words "error warn info debug" ;;
+	--policy) _mangrove_words "reader writer gc" ;;
 	--mode) _mangrove_words "down slow errors corrupt none" ;;
 	--mirror) _mangrove_words "s3:// azblob:// gs:// file:///" && compopt -o nospace ;;
 	--store) [ "${COMP_WORDS[1]}" = scrub ] && _mangrove_words "$(_mangrove_stores)" || _mangrove_words "s3:// azblob:// gs:// file:///" && compopt -o nospace ;;

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -359,6 +360,49 @@ def test_a_bundle_without_secrets():
         assert b"Max open files" in parts["limits.txt"] and b"mangrove" in parts["versions.txt"]
         leftover = [name for name in os.listdir("/tmp") if name.startswith("mangrove-bundle-")]
         assert not leftover, leftover
+
+
+def test_doctor_looks_at_machine_and_network():
+    with Rig(formatted=False) as rig:
+        checks = {c["check"]: c for c in json.loads(rig.run("doctor", "--json").stdout)}
+        assert {"kernel", "fuse", "open files", "locked memory", "clock", "certificates"} <= set(checks), checks
+        assert checks["kernel"]["text"].startswith(os.uname().release), checks
+        few = subprocess.run(["sh", "-c", f"ulimit -n 100; exec {rig.mangrove} doctor"], env=rig.env, capture_output=True, text=True)
+        assert "advice   open files" in few.stdout and "ulimit -n 65536" in few.stdout, few
+        out = rig.run("doctor", "s3://b?endpoint=http://nowhere.invalid:9&anonymous=true", check=False)
+        assert out.returncode == 1 and "nowhere.invalid is not known (DNS)" in out.stdout and "use https" in out.stdout, out
+
+
+def test_least_rights():
+    """Readers write nothing, writers delete nothing; only below the prefix."""
+    with Rig(formatted=False) as rig:
+        urls = "aws=s3://ml/mangrove?region=eu-west-1,azure=azblob://acct/box/mangrove,google=gs://bucket/v"
+        rights = {role: json.loads(rig.run("doctor", urls, "--policy", role).stdout) for role in ("reader", "writer", "gc")}
+        for role, stores in rights.items():
+            assert set(stores) == {"aws", "azure", "google"}, stores
+            text = json.dumps(stores).lower()
+            assert ("put" in text) == (role == "writer") and ("create" in text) == (role == "writer"), (role, text)
+            assert ("delete" in text) == (role == "gc"), (role, text)
+            objects, bucket = stores["aws"]["Statement"]
+            assert objects["Resource"] == "arn:aws:s3:::ml/mangrove/*" and bucket["Resource"] == "arn:aws:s3:::ml", stores["aws"]
+            assert bucket["Condition"] == {"StringLike": {"s3:prefix": "mangrove/*"}}
+            assert stores["azure"]["AssignableScopes"][0].endswith("/storageAccounts/acct/blobServices/default/containers/box")
+        fails(rig, 2, "reader, writer or gc", args=["doctor", urls, "--policy", "owner"])
+        fails(rig, 2, "needs a volume", args=["doctor", "--policy", "reader"])
+
+
+def test_when_credentials_expire():
+    """Google's token does; the keys of the others do not."""
+    with Rig("standin") as rig:
+        m = rig.mount("listen=127.0.0.1:0")
+        write_file(m.path("f"), b"x", sync=True)
+        expire = {s["name"]: s["credentials_expire"] for s in m.status()["stores"]}
+        assert expire["aws"] is None and expire["azure"] is None and expire["google"] > time.time(), expire
+        metrics = urllib.request.urlopen(f"http://{m.status()['mount']['listen']}/metrics").read().decode()
+        assert 'mangrove_store_credentials_expiry_seconds{store="aws"} 0\n' in metrics
+        assert float(re.search(r'credentials_expiry_seconds{store="google"} (\S+)', metrics).group(1)) == expire["google"]
+        costs = {s["name"]: s["cost"] for s in m.status()["stores"]}
+        assert all(cost > 0 for cost in costs.values()), costs  # at list prices
 
 
 def test_help_everywhere():
