@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Contents of large files: written, read cold from the stores, read warm from the local cache."""
 
+import argparse
 import os
 import shutil
 import statistics
@@ -114,6 +115,23 @@ def bench_cold(table, a):
             table.add("    processor", "ms/MiB", cost[where, "one stream"], "curl, into a pipe", cost["curl", "pipe"], None)
             for what in ("four streams", "mapped tensors"):
                 table.add(f"{where}, cold, {what}", "MiB/s", speed[where, what], "one stream", one, 0.7)
+
+
+def bench_distant(table, a):
+    """Stores as far away as real ones: each connection waits 20 ms for its first byte and carries 10 MB/s. Reading ahead is all."""
+    a = argparse.Namespace(**{**vars(a), "mib": min(a.mib, 512)})
+    with BenchRig() as rig:
+        cold = Cold(rig, a)
+        for s in rig.servers.values():
+            s.fault(op="get", fault="slow", ms=20, bytes_per_s=10_000_000, count=0)
+        runs = {"curl": [], "volume": [], "bucket": []}
+        for _ in range(a.rounds):
+            runs["curl"].append(timed(lambda: curl_ranges(rig.url("one", "bucket/f"), cold.size, "pipe")))
+            runs["volume"].append(cold.read(cold.volume, read_all)[0])
+            runs["bucket"].append(cold.read(cold.bucket, read_all)[0])
+        speed = {k: a.mib / statistics.median(v) for k, v in runs.items()}
+        for where in ("volume", "bucket"):
+            table.add(f"{where}, cold, distant stores", "MiB/s", speed[where], "curl, 24 ranges, into a pipe", speed["curl"], 0.8)
 
 
 def keep_all(m, path, size):

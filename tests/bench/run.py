@@ -15,7 +15,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from contents import bench_cold, bench_warm, bench_write  # noqa: E402
+from contents import bench_cold, bench_distant, bench_warm, bench_write  # noqa: E402
 from yard import BenchRig, MiB, Table, passthrough, timed, write_all  # noqa: E402
 
 
@@ -101,8 +101,8 @@ def bench_slow_store(table, a):
         table.add("write beside a slow third store", "MiB/s", size / MiB / after, "without the slow one", size / MiB / before, 0.9)
 
 
-BENCHES = {"write": bench_write, "cold": bench_cold, "warm": bench_warm, "fsync": bench_fsync, "metadata": bench_metadata,
-           "slow_store": bench_slow_store}
+BENCHES = {"write": bench_write, "cold": bench_cold, "distant": bench_distant, "warm": bench_warm, "fsync": bench_fsync,
+           "metadata": bench_metadata, "slow_store": bench_slow_store}
 
 
 def main():
