@@ -111,6 +111,9 @@ void statfs_shown(struct statvfs *ret, uint64_t files, uint64_t bytes);
 /* A pool's function that answers a request; runs it, or answers -ENOMEM/-EAGAIN in its place. */
 void run_later(struct pool *pool, struct later *l, task_fn *fn, void *arg);
 
+/* fuse_sum.c: the value of user.mangrove.sha256, now or later */
+void answer_sum(fuse_req_t req, uint64_t ino, size_t size);
+
 /* fuse_timed.c: the operations with their times */
 extern const struct fuse_lowlevel_ops timed_ops;
 void timed_defer(struct later *l);

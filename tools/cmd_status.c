@@ -312,8 +312,7 @@ static int run_status(const struct command *c, int argc, char **argv)
 
 const struct command cmd_status = {
 	.name = "status",
-	.usage = "[DIR|VOLUME] [--json] [--wait [--timeout 60s]] [--watch] "
-		 "[--staged [--cache-dir DIR]]",
+	.usage = "[DIR|VOLUME] [--json] [--wait [--timeout 60s]] [--watch] [--staged]",
 	.summary = "show where every replica stands",
 	.help = "Without an argument: all mounts of this machine. Exit 3 while a store is down or "
 		"a copy\n"

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The tool: what it refuses in one line, what it answers to programs, and the two faces of the control socket."""
 
+import errno
+import hashlib
 import http.client
 import json
 import os
@@ -70,6 +72,26 @@ def test_status_has_every_field():
         table = rig.run("status", m.dir).stdout
         assert "aws" in table and "healthy" in table
         assert rig.run("status", rig.name, "--json").returncode == 0
+
+
+def test_attributes_that_are_computed():
+    with Rig() as rig:
+        m = rig.mount()
+        for content in (b"", b"x", os.urandom(3 << 20), os.urandom((5 << 20) + 17)):
+            write_file(m.path("f"), content)
+            assert os.getxattr(m.path("f"), "user.mangrove.sha256").decode() == hashlib.sha256(content).hexdigest(), len(content)
+        with open(m.path("f"), "r+b") as f:  # what is written and not sent yet counts
+            f.write(b"changed")
+            f.flush()
+            assert os.getxattr(m.path("f"), "user.mangrove.sha256").decode() == hashlib.sha256(b"changed" + content[7:]).hexdigest()
+        assert int(os.getxattr(m.path("f"), "user.mangrove.inode")) == os.stat(m.path("f")).st_ino
+        assert os.listxattr(m.path("f")) == []
+        for path, name in ((m.dir, "user.mangrove.sha256"), (m.path("f"), "user.mangrove.nosuch")):
+            try:
+                os.getxattr(path, name)
+                raise AssertionError(f"{path} has {name}")
+            except OSError as e:
+                assert e.errno == errno.ENODATA, e
 
 
 def test_costs():
