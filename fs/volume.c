@@ -9,6 +9,7 @@
 
 #define ASK_NS (15 * NS_PER_S)	 /* for a superblock */
 #define LATE_NS (15 * NS_PER_S)	 /* at the end, for copies beyond the acknowledged ones */
+#define LATE_LOOK_NS (50 * NS_PER_MS)
 #define BOOT_NS (300 * NS_PER_S) /* to follow the journal to its tip */
 
 /* The commit task's events go to whoever serves the kernel just now. */
@@ -333,6 +334,23 @@ int volume_open(struct config *takes_cfg, const struct mount_options *o, struct 
 	return r;
 }
 
+/* Copies beyond the acknowledged ones, in memory and staged. 0, -ETIMEDOUT. */
+static int drain_copies(struct volume *v, uint64_t deadline_ns)
+{
+	struct data_status st;
+	int r;
+
+	for (;;) {
+		r = replicas_drain(v->replicas, deadline_ns);
+		data_status_get(v->data, &st);
+		if (r || !st.in_flight_chunks)
+			return r;
+		if (clock_now() >= deadline_ns)
+			return fail(-ETIMEDOUT);
+		sleep_for(LATE_LOOK_NS);
+	}
+}
+
 int volume_sync(struct volume *v, bool all, uint64_t deadline_ns)
 {
 	if (is_bare(v))
@@ -344,7 +362,7 @@ int volume_sync(struct volume *v, bool all, uint64_t deadline_ns)
 	if (!r)
 		r = committed;
 	if (!r && all)
-		r = replicas_drain(v->replicas, deadline_ns);
+		r = drain_copies(v, deadline_ns);
 	return r;
 }
 
@@ -373,7 +391,8 @@ int volume_close(struct volume *v, uint64_t deadline_ns)
 	}
 	/* Copies still on their way get a while; those that fail become deficits, which
 	 * commit_stop commits. */
-	replicas_drain(v->replicas, MIN(deadline_ns, clock_now() + LATE_NS));
+	drain_copies(v, MIN(deadline_ns, clock_now() + LATE_NS));
+	data_give_up_late(v->data);
 	if (!r && !v->options->read_only)
 		r = data_flush_all(v->data,
 				   deadline_ns); /* submits what the stores have reported since */

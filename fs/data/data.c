@@ -9,6 +9,7 @@
 #define FLUSH_WORKERS 8
 #define AHEAD_WORKERS 24
 #define DRAIN_WORKERS 16
+#define LATE_WORKERS 2 /* each holds a chunk of the budget for as long as a slow store takes */
 
 /* Finds the inode's file, or makes it; referenced. NULL: no memory. */
 struct file *file_find(struct data *d, uint64_t ino)
@@ -286,7 +287,8 @@ static int start(struct data *d)
 	d->flush_pool = pool_new("flush", FLUSH_WORKERS, 1024);
 	d->ahead_pool = pool_new("ahead", AHEAD_WORKERS, 1024);
 	d->drain_pool = d->o.staging ? pool_new("drain", DRAIN_WORKERS, 4096) : NULL;
-	if (d->o.staging && !d->drain_pool)
+	d->late_pool = d->o.staging ? pool_new("late", LATE_WORKERS, 4096) : NULL;
+	if (d->o.staging && (!d->drain_pool || !d->late_pool))
 		return fail(-ENOMEM);
 	if (!d->write_budget || !d->sent_budget || !d->ahead_budget || !d->send_pool ||
 	    !d->flush_pool || !d->ahead_pool)
@@ -331,10 +333,12 @@ struct data *data_free(struct data *d)
 	pool_free(d->ahead_pool);
 	pool_free(d->flush_pool);
 	pool_free(d->send_pool);
-	pool_free(d->drain_pool);
 
 	/* Every store has reported on every upload, or been told to give up. */
 	replicas_drain(d->o.replicas, NEVER);
+	pool_free(d->drain_pool);
+	pool_free(d->late_pool);
+	replicas_drain(d->o.replicas, NEVER); /* what these had begun */
 
 	struct file *f, *next;
 

@@ -16,13 +16,14 @@
 /* A chunk on its way, or arrived. */
 struct upload {
 	struct data *data;
+	unsigned refs; /* atomic */
 	struct chunk_seal seal;
 	uint64_t want;
 	uint64_t charged; /* to the budget of what is sent, until the last report */
 	struct {
 		struct lock lock; /* RANK_LEAF */
-		unsigned refs;
 		uint64_t stored, failed; /* reports so far */
+		uint64_t late; /* given up for now by stores that are slow */
 		uint64_t acknowledged; /* who had it when the put was answered */
 		uint64_t told, told_failed; /* what operations have said of them */
 		/* its WRITE is in the journal's queue: from now on changes are operations */
@@ -36,7 +37,9 @@ struct upload {
 		bool lost;               /* cannot be read back from the disk */
 	} sync;
 	struct upload *next_report;
+	struct blob *body;   /* while stores are asked for the first time: for the staging log */
 	bool staged; /* it is in the staging log, until settled and committed */
+	struct upload *staged_prev, *staged_next; /* in data's list of staged ones, until settled */
 	/* of a staged one: the next try */
 	unsigned failures;
 	uint64_t retry_ns;
@@ -88,6 +91,7 @@ struct data {
 	struct pool *flush_pool; /* flushes that nobody waits for */
 	struct pool *ahead_pool;
 	struct pool *drain_pool; /* from the staging log to the stores */
+	struct pool *late_pool;  /* the same for what only slow stores lack */
 	struct task *keeper;     /* ages, reports */
 	struct event wake;
 	bool stopping;
@@ -100,6 +104,7 @@ struct data {
 		uint64_t *orphans;
 		size_t n_orphans, cap_orphans;
 		struct held_write *held, **held_end; /* in the order of submission */
+		struct upload *staged;
 		struct upload *waiting; /* staged ones that are tried again later */
 		uint64_t uploads, upload_bytes;
 		uint64_t corrupt_frames;
@@ -162,7 +167,13 @@ void data_send_reports(struct data *d);
 
 /* staged.c */
 int upload_stage(struct data *d, struct span plain, struct upload **ret);
+/*
+ * Every store has reported, and one of those that failed is up: slow. The copy goes on from the
+ * staging log, if that has room. Takes the reports' reference.
+ */
+void upload_stage_late(struct upload *u);
 bool upload_acknowledged(struct upload *u);
+void upload_leave(struct upload *u); /* the staging log, if nobody needs it there any more */
 /* The WRITE that refers to these is submitted as `no`; held unless `released`. */
 int data_hold(struct data *d, uint64_t no, bool released, struct upload *const *uploads, size_t n);
 /* Releases, forgets, tries again what is due. By the keeper. */

@@ -11,6 +11,8 @@
  */
 #include "fs/data/data_i.h"
 
+#include <utlist.h>
+
 #define RETRY_LEAST_NS (NS_PER_S / 2)
 #define RETRY_MOST_NS (30 * NS_PER_S)
 /* A copy for a slow store may take so long. */
@@ -30,7 +32,7 @@ bool upload_acknowledged(struct upload *u)
 }
 
 /* (H2), when this is the step that was lacking. */
-static void leave_if_done(struct upload *u)
+void upload_leave(struct upload *u)
 {
 	bool done;
 
@@ -43,15 +45,30 @@ static void leave_if_done(struct upload *u)
 		stage_drop(staging_chunks(u->data->o.staging), u->seal.id);
 }
 
+/* It is in the staging log from now on, or will never be read from it. */
+static void list_add(struct upload *u)
+{
+	struct data *d = u->data;
+
+	u->staged = true;
+	LOCK_SCOPE(&d->sync.lock);
+	DL_APPEND2(d->sync.staged, u, staged_prev, staged_next);
+}
+
 /* No store is waited for any more. Takes the reports' reference. */
 static void settle(struct upload *u)
 {
+	struct data *d = u->data;
+
+	lock_take(&d->sync.lock);
+	DL_DELETE2(d->sync.staged, u, staged_prev, staged_next);
+	lock_give(&d->sync.lock);
 	lock_take(&u->sync.lock);
 	u->sync.settled = true;
 	lock_give(&u->sync.lock);
-	leave_if_done(u);
+	upload_leave(u);
 	upload_count(u, false);
-	event_set(&u->data->wake);
+	event_set(&d->wake);
 	upload_unref(u);
 }
 
@@ -181,10 +198,11 @@ static bool is_stopping(const struct data *d)
 	return __atomic_load_n(&d->stopping, __ATOMIC_ACQUIRE);
 }
 
-static bool is_abandoned(struct upload *u)
+/* Nobody needs it any more, or every store has it or was given up. */
+static bool is_over(struct upload *u)
 {
 	LOCK_SCOPE(&u->sync.lock);
-	return u->sync.abandoned;
+	return u->sync.abandoned || (u->sync.stored | u->sync.failed) == u->want;
 }
 
 /* Has the reports' reference. */
@@ -199,7 +217,7 @@ static void drain(void *arg)
 		try_later(u); /* the next mount's turn */
 		return;
 	}
-	if (is_abandoned(u)) {
+	if (is_over(u)) {
 		settle(u);
 		return;
 	}
@@ -220,9 +238,13 @@ static void drain(void *arg)
 	put(u, body);
 }
 
+/* What programs may wait for does not stand behind slow stores. */
 static void drain_soon(struct upload *u)
 {
-	if (pool_run(u->data->drain_pool, drain, u) != 0)
+	struct data *d = u->data;
+	struct pool *pool = upload_acknowledged(u) ? d->late_pool : d->drain_pool;
+
+	if (pool_run(pool, drain, u) != 0)
 		try_later(u);
 }
 
@@ -244,12 +266,79 @@ int upload_stage(struct data *d, struct span plain, struct upload **ret)
 		upload_unref(u);
 		return r;
 	}
-	u->staged = true;
+	list_add(u);
 	upload_count(u, true);
 	upload_offer(u, blob);
 	*ret = u;
 	drain_soon(u);
 	return 0;
+}
+
+/* Without room for it the copy is lacking. */
+static void stage_late(void *arg)
+{
+	struct upload *u = arg;
+	struct data *d = u->data;
+	const struct staged_chunk c = { .seal = u->seal, .want = u->want };
+	struct blob *body = take_ptr(&u->body);
+	const int r = is_stopping(d) ? -ECANCELED : staging_add(d->o.staging, &c, body);
+
+	blob_unref(body);
+	budget_give(d->sent_budget, u->charged);
+	u->charged = 0;
+	lock_take(&u->sync.lock);
+	if (r)
+		u->sync.failed |= u->sync.late;
+	u->sync.late = 0;
+	u->sync.committed = true; /* its WRITE does not need this copy of it */
+	lock_give(&u->sync.lock);
+	list_add(u);
+	if (!r) {
+		drain_soon(u);
+		return;
+	}
+	upload_report(u);
+	settle(u);
+}
+
+void upload_stage_late(struct upload *u)
+{
+	if (pool_run(u->data->late_pool, stage_late, u) != 0)
+		stage_late(u);
+}
+
+/* Those that are staged, referenced; NULL-terminated. NULL: no memory. */
+static struct upload **staged_uploads(struct data *d)
+{
+	struct upload **list, *u;
+	size_t n = 0;
+
+	LOCK_SCOPE(&d->sync.lock);
+	DL_COUNT2(d->sync.staged, u, n, staged_next);
+	list = calloc(n + 1, sizeof(*list));
+	if (!list)
+		return NULL;
+	n = 0;
+	DL_FOREACH2(d->sync.staged, u, staged_next)
+		list[n++] = upload_ref(u);
+	return list;
+}
+
+void data_give_up_late(struct data *d)
+{
+	_cleanup_free_ struct upload **list = d->o.staging ? staged_uploads(d) : NULL;
+
+	for (struct upload **at = list; at && *at; at++) {
+		struct upload *u = *at;
+
+		if (upload_acknowledged(u)) {
+			lock_take(&u->sync.lock);
+			u->sync.failed |= u->want & ~u->sync.stored;
+			lock_give(&u->sync.lock);
+			upload_report(u);
+		}
+		upload_unref(u);
+	}
 }
 
 /* ---- the WRITEs ---- */
@@ -313,7 +402,7 @@ static void held_free(struct held_write *h, bool committed)
 			lock_take(&u->sync.lock);
 			u->sync.committed = true;
 			lock_give(&u->sync.lock);
-			leave_if_done(u);
+			upload_leave(u);
 		}
 		upload_unref(u);
 	}
@@ -418,8 +507,10 @@ static struct upload *adopt(struct data *d, const struct op_chunk *c)
 	memcpy(u->seal.id, c->id, sizeof(u->seal.id));
 	memcpy(u->seal.salt, c->salt, sizeof(u->seal.salt));
 	u->want = c->want & d->o.stores;
-	u->staged = stage_has(staging_chunks(d->o.staging), c->id);
-	u->sync.acknowledged = u->staged ? 0 : c->stores;
+	if (stage_has(staging_chunks(d->o.staging), c->id))
+		list_add(u);
+	else
+		u->sync.acknowledged = c->stores;
 	return u;
 }
 

@@ -5,28 +5,24 @@
  *
  * (U1) Every store in `want` reports exactly once; the upload lives until then.
  * (U2) What is known when the WRITE is submitted stands in it; what comes later is reported as
- *      STORED or DEFICIT operations, so no copy is forgotten or invented.
+ *      STORED or DEFICIT operations, so no copy is forgotten or invented. A copy that a slow store
+ *      has not got yet goes on from the staging log, while that has room.
  * (U3) A chunk that no operation will ever refer to is abandoned: its reports are dropped.
  */
 #include "fs/data/data_i.h"
 
 struct upload *upload_ref(struct upload *u)
 {
-	LOCK_SCOPE(&u->sync.lock);
-	u->sync.refs++;
+	__atomic_fetch_add(&u->refs, 1, __ATOMIC_RELAXED);
 	return u;
 }
 
 void upload_unref(struct upload *u)
 {
-	bool last;
-
-	lock_take(&u->sync.lock);
-	last = --u->sync.refs == 0;
-	lock_give(&u->sync.lock);
-	if (!last)
+	if (__atomic_sub_fetch(&u->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	lock_release(&u->sync.lock);
+	blob_unref(u->body);
 	free(u);
 }
 
@@ -56,7 +52,7 @@ void upload_report(struct upload *u)
 	news = has_news_locked(u);
 	if (news) {
 		u->sync.queued = true;
-		u->sync.refs++;
+		upload_ref(u);
 	}
 	lock_give(&u->sync.lock);
 	if (!news)
@@ -68,19 +64,31 @@ void upload_report(struct upload *u)
 	event_set(&d->wake);
 }
 
+/* It is up, and the copy was given up all the same: it can have it later (fs/data/staged.c). */
+static bool is_slow(struct data *d, unsigned store)
+{
+	return d->o.staging && !__atomic_load_n(&d->stopping, __ATOMIC_ACQUIRE) &&
+	       (replicas_up(d->o.replicas) >> store & 1);
+}
+
 /* replica_stored_fn */
 static void on_stored(struct span name, unsigned store, bool ok, void *arg)
 {
 	struct upload *u = arg;
 	struct data *d = u->data;
-	bool last;
+	const bool slow = !ok && is_slow(d, store);
+	bool last, late;
 
 	lock_take(&u->sync.lock);
-	*(ok ? &u->sync.stored : &u->sync.failed) |= 1ull << store;
-	last = (u->sync.stored | u->sync.failed) == u->want;
+	*(ok ? &u->sync.stored : slow ? &u->sync.late : &u->sync.failed) |= 1ull << store;
+	last = (u->sync.stored | u->sync.failed | u->sync.late) == u->want;
+	late = u->sync.late && !u->sync.abandoned;
 	lock_give(&u->sync.lock);
 	upload_report(u);
-	if (last) {
+	if (last && late) {
+		upload_stage_late(u);
+	} else if (last) {
+		u->body = blob_unref(u->body);
 		upload_count(u, false);
 		budget_give(d->sent_budget, u->charged);
 		upload_unref(u);
@@ -96,7 +104,7 @@ struct upload *upload_new(struct data *d)
 	u->data = d;
 	u->want = d->o.stores;
 	lock_init(&u->sync.lock, RANK_LEAF);
-	u->sync.refs = 2; /* the caller, and the reports */
+	u->refs = 2; /* the caller, and the reports */
 	return u;
 }
 
@@ -182,6 +190,7 @@ int upload_chunk(struct data *d, struct span plain, struct upload **ret)
 	if (r < 0)
 		return r;
 	upload_count(u, true);
+	u->body = blob_ref(blob);
 	chunk_object_name(u->seal.id, name);
 
 	struct put_req req = { .name = span_str(name), .body = blob, .cond = PUT_IF_ABSENT,
@@ -218,8 +227,10 @@ void upload_submitted(struct upload *u)
 
 void upload_abandon(struct upload *u)
 {
-	LOCK_SCOPE(&u->sync.lock);
+	lock_take(&u->sync.lock);
 	u->sync.abandoned = true;
+	lock_give(&u->sync.lock);
+	upload_leave(u);
 }
 
 static void ignore_result(const struct result *res, void *arg)

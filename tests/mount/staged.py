@@ -211,6 +211,25 @@ def test_a_damaged_log_costs_what_it_hits_and_says_so():
         m.wait_healthy()
 
 
+def test_a_slow_store_gets_its_copies_from_the_staging_log():
+    """Without close=staged, too: what is beyond the memory for late copies waits on the disk, and nothing is lacking."""
+    with Rig("standin") as rig:
+        m = rig.mount("memory=256M")
+        rig.servers["google"].fault(op="put", fault="slow", bytes_per_s=4_000_000, ms=200, count=0)
+        os.mkdir(m.path("d"))
+        for n in range(12):
+            write_file(m.path("d", f"f{n}"), pattern(n, 8 << 20))
+        st = m.status()
+        assert st["pending"]["staged_chunks"] > 2, st["pending"]
+        assert any(n.startswith("c-") for n in os.listdir(os.path.join(m.cache, "staged")))
+        assert m.store("google")["deficit_chunks"] == 0, st
+        rig.servers["google"].clear()
+        m.wait_healthy()
+        assert not [n for n in os.listdir(os.path.join(m.cache, "staged")) if n.startswith("c-")]
+        replicas = os.getxattr(m.path("d", "f11"), "user.mangrove.replicas").decode()
+        assert "google=1/1" in replicas, replicas
+
+
 def test_two_daemons_on_one_folder():
     with Rig() as rig:
         m = rig.mount("close=staged")
