@@ -3,7 +3,8 @@
  * S3's multipart uploads and copies.
  *
  * (M1) An upload is begun with CRC-32C as its checksum: every part carries its own, and the end
- * names them all again. (M2) 200 is only the beginning of an answer: complete and copy have
+ * names them all again. So a copied part whose sum is not told cannot be used, but where all parts
+ * are copies: such an upload has no sums. (M2) 200 is only the beginning of an answer: complete and copy have
  * happened when the right document follows. (M3) A part that is still on its way when its upload is
  * aborted may arrive afterwards. Where one may be, the upload is asked for once more.
  */
@@ -75,7 +76,8 @@ void s3_upload_begin(struct store *s, const struct upload_req *r, struct store_c
 		return;
 	pairs_add(&x->req->query, "uploads", NULL);
 	pairs_add(&x->req->headers, "Content-Type", object_meta_type(r->meta));
-	pairs_add(&x->req->headers, "x-amz-checksum-algorithm", "CRC32C"); /* (M1) */
+	if (!r->copies)
+		pairs_add(&x->req->headers, "x-amz-checksum-algorithm", "CRC32C"); /* (M1) */
 	exchange_meta(x, S3_META, r->meta, META_S3);
 	exchange_start(x);
 }
@@ -265,10 +267,14 @@ static int part_copied(struct exchange *x)
 		return -EAGAIN;
 	}
 	etag_copy(span_str(w.etag_text), x->call->version);
-	if (w.sum_text[0] && base64_decode(span_str(w.sum_text), &crc) == 0 && crc.len == 4)
-		upload_know_crc32c(x->call->upload, x->call->entrance.part,
-				   (uint32_t)crc.data[0] << 24 | (uint32_t)crc.data[1] << 16 |
-					   (uint32_t)crc.data[2] << 8 | crc.data[3]);
+	if (x->call->upload->copies)
+		return 0;
+	/* without it, or with that of parts of its own, the end would be refused (M1) */
+	if (base64_decode(span_str(w.sum_text), &crc) < 0 || crc.len != 4)
+		return exchange_because(x, fail(-EIO), "a part was copied without its checksum");
+	upload_know_crc32c(x->call->upload, x->call->entrance.part,
+			   (uint32_t)crc.data[0] << 24 | (uint32_t)crc.data[1] << 16 |
+				   (uint32_t)crc.data[2] << 8 | crc.data[3]);
 	return 0;
 }
 

@@ -52,6 +52,7 @@ static struct store_upload *upload_new(struct store *s, const struct upload_req 
 	u->cond = r->cond;
 	snprintf(u->if_match, sizeof(u->if_match), "%s", r->if_match ? r->if_match : "");
 	u->part_size = r->part_size;
+	u->copies = r->copies;
 	lock_init(&u->sync.lock, RANK_LEAF);
 	u->sync.refs = 1;
 	return u;

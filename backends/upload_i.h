@@ -25,6 +25,7 @@ struct store_upload {
 	enum put_cond cond;
 	char if_match[STORE_VERSION_MAX]; /* "": none */
 	uint64_t part_size;
+	bool copies;
 	char *id; /* the server's name of it, or the implementer's; freed with it */
 	void *data;
 	void (*free_data)(void *data);

@@ -53,6 +53,7 @@ static int begin(struct parts *p)
 					.cond = p->req->cond,
 					.if_match = p->req->if_match,
 					.part_size = p->part_size,
+					.copies = true,
 					.deadline_ns = deadline_of(p) };
 	_cleanup_(store_call_unrefp) struct store_call *call = NULL;
 	int r = store_upload_begin_wait(p->store, &req, &call);

@@ -103,6 +103,33 @@ def both_ways(name, **servers):
         m.umount()
 
 
+def changed(name):
+    """A large object that the other tool wrote: appended to, patched, described and renamed; it reads what is expected."""
+    with Rig("emulators", formatted=False) as rig:
+        source, back = os.path.join(rig.tmp, "source"), os.path.join(rig.tmp, "back")
+        data = bytearray(pattern("l", (40 << 20) + 77))
+        os.makedirs(source)
+        write_file(os.path.join(source, "big"), bytes(data))
+        other = tool(rig, name)
+        other.upload(source, "theirs")
+        m = attach(rig, "data=" + rig.stores[name])
+        with open(m.path("data/theirs/big"), "ab") as f:
+            f.write(b"appended")
+        with open(m.path("data/theirs/big"), "r+b") as f:
+            f.seek(20 << 20)
+            f.write(b"patched")
+        os.chmod(m.path("data/theirs/big"), 0o600)
+        os.utime(m.path("data/theirs/big"), (0, 1234567890))
+        os.rename(m.path("data/theirs/big"), m.path("data/theirs/renamed"))
+        data += b"appended"
+        data[20 << 20:(20 << 20) + 7] = b"patched"
+        other.download("theirs", back)
+        assert files_below(back) == {"renamed": bytes(data)}
+        if name != "azure":
+            assert int(os.stat(os.path.join(back, "renamed")).st_mtime) == 1234567890, "rclone sees another time"
+        m.umount()
+
+
 def test_versitygw():
     both_ways("aws")
 
@@ -119,6 +146,18 @@ def test_azurite():
 
 def test_fakegcs():
     both_ways("google")
+
+
+def test_changed_at_versitygw():
+    changed("aws")
+
+
+def test_changed_at_azurite():
+    changed("azure")
+
+
+def test_changed_at_fakegcs():
+    changed("google")
 
 
 if __name__ == "__main__":
