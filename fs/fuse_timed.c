@@ -9,6 +9,7 @@
 #include "base/metrics.h"
 #include "fs/status_i.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 
 /* The operation under way on this thread. */
@@ -18,7 +19,45 @@ static _Thread_local struct {
 	bool deferred;
 } current;
 
-static void begin(struct metric *_Atomic *m, const char *name)
+/* Who calls: the first so many people by number, all others together. */
+#define PEOPLE 64
+static struct {
+	_Atomic uint64_t who; /* uid + 1; 0: free */
+	struct metric *_Atomic calls;
+} people[PEOPLE];
+
+static struct metric *calls_of(const char *uid)
+{
+	char labels[32];
+
+	snprintf(labels, sizeof(labels), "uid=\"%s\"", uid);
+	return metric_get("mangrove_fuse_calls_total", "Calls of programs, by their user.",
+			  METRIC_COUNTER, labels);
+}
+
+static void count_person(fuse_req_t req)
+{
+	const uint64_t who = (uint64_t)fuse_req_ctx(req)->uid + 1;
+	struct metric *m = NULL;
+	char uid[16];
+
+	for (unsigned i = 0; i < PEOPLE; i++) {
+		uint64_t there = people[i].who;
+
+		if (!there && atomic_compare_exchange_strong(&people[i].who, &there, who))
+			there = who;
+		if (there != who)
+			continue;
+		snprintf(uid, sizeof(uid), "%llu", (unsigned long long)who - 1);
+		m = people[i].calls; /* two threads at once find the same one */
+		if (!m)
+			m = people[i].calls = calls_of(uid);
+		break;
+	}
+	metric_add(m ? m : calls_of("other"), 1);
+}
+
+static void begin(fuse_req_t req, struct metric *_Atomic *m, const char *name)
 {
 	char labels[64];
 
@@ -27,6 +66,7 @@ static void begin(struct metric *_Atomic *m, const char *name)
 		*m = metric_get("mangrove_fuse_operation_seconds",
 				"Operations of programs, to their answer", METRIC_SECONDS, labels);
 	}
+	count_person(req);
 	current.metric = *m;
 	current.begin_ns = clock_now();
 	current.deferred = false;
@@ -67,7 +107,7 @@ void timed_end(const struct later *l)
 	{                                                                                          \
 		static struct metric *_Atomic m;                                                   \
 \
-		begin(&m, #name);                                                                  \
+		begin(req, &m, #name);                                                             \
 		if (at)                                                                            \
 			at_##name arguments;                                                       \
 		else                                                                               \

@@ -22,16 +22,31 @@ static void add_kind(struct metric *m, const char *labels, void *arg)
 	json_append(all, one);
 }
 
+/* One person: uid="NUMBER", or "other". */
+static void add_person(struct metric *m, const char *labels, void *arg)
+{
+	struct json *all = arg, *one = json_object_new();
+	char uid[16];
+
+	if (sscanf(labels, "uid=\"%15[^\"]", uid) != 1)
+		*uid = '\0';
+	json_set_str(one, "name", uid);
+	json_set_uint(one, "count", (uint64_t)metric_value(m));
+	json_append(all, one);
+}
+
 struct json *status_operations(void)
 {
-	struct json *j = json_object_new(), *kinds = json_array_new();
+	struct json *j = json_object_new(), *kinds = json_array_new(), *users = json_array_new();
 	struct metric_family f;
 
 	metric_family_get(FAMILY, &f);
 	metrics_each(FAMILY, add_kind, kinds);
+	metrics_each("mangrove_fuse_calls_total", add_person, users);
 	json_set_uint(j, "count", f.count);
 	json_set(j, "latency_seconds", status_seconds("p50", f.p50_s, "p99", f.p99_s));
 	json_set_real(j, "longest_seconds", metric_value(status_longest_call()));
 	json_set(j, "kinds", kinds);
+	json_set(j, "users", users);
 	return j;
 }

@@ -44,6 +44,8 @@ static void store_row(struct ui_table *t, const struct json *s)
 	ui_table_add(t, "%s", deficit);
 	ui_table_add(t, "%s", read);
 	ui_table_add(t, "%s", written);
+	ui_table_add(t, "%.0f", real(s, "requests"));
+	ui_table_add(t, "%.2f", real(s, "cost"));
 	/* What is over is in --json and the log. */
 	ui_table_add(t, "%s", strcmp(text(s, "state"), "healthy") ? text(s, "last_error") : "");
 }
@@ -52,7 +54,8 @@ static void print_stores(const struct json *stores)
 {
 	struct ui_table t;
 
-	ui_table_init(&t, "STORE|STATE|>LATENCY|>LAG|>MISSING|>BYTES|>READ|>WRITTEN|LAST ERROR");
+	ui_table_init(&t, "STORE|STATE|>LATENCY|>LAG|>MISSING|>BYTES|>READ|>WRITTEN|>REQUESTS|"
+			  ">COST|LAST ERROR");
 	for (size_t i = 0; i < json_count(stores); i++)
 		store_row(&t, json_at(stores, i));
 	ui_table_print(&t);

@@ -7,7 +7,8 @@
 #include "tools/ctl.h"
 
 /* What a mount does this moment: the difference of two looks at its status. */
-#define KINDS_SHOWN  10
+#define KINDS_SHOWN 10
+#define USERS_SHOWN 5
 #define DELAY_MIN_NS (NS_PER_S / 10)
 
 struct sample {
@@ -70,9 +71,11 @@ static struct json *store_rates(const struct json *was, const struct json *is, d
 	return all;
 }
 
-static struct json *call_rates(const struct json *was, const struct json *is, double s)
+/* Of a list of counted things: kinds of calls, or users. */
+static struct json *call_rates(const struct json *was, const struct json *is, const char *list,
+			       double s)
 {
-	const struct json *before = json_get(was, "kinds"), *kinds = json_get(is, "kinds");
+	const struct json *before = json_get(was, list), *kinds = json_get(is, list);
 	struct json *all = json_array_new();
 
 	for (size_t i = 0; i < json_count(kinds); i++) {
@@ -110,7 +113,10 @@ static struct json *rates_of(const struct sample *was, const struct sample *is)
 		      rate(json_get(a, "operations"), json_get(b, "operations"), "count", s));
 	json_set_real(j, "program_errors",
 		      rate(json_get(a, "counters"), json_get(b, "counters"), "program_errors", s));
-	json_set(j, "kinds", call_rates(json_get(a, "operations"), json_get(b, "operations"), s));
+	json_set(j, "kinds",
+		 call_rates(json_get(a, "operations"), json_get(b, "operations"), "kinds", s));
+	json_set(j, "users",
+		 call_rates(json_get(a, "operations"), json_get(b, "operations"), "users", s));
 	json_set_real(j, "slots",
 		      rate(json_get(a, "journal"), json_get(b, "journal"), "applied_slot", s));
 	json_set_real(j, "cache_hit_share", hit_share(json_get(a, "cache"), json_get(b, "cache")));
@@ -156,20 +162,29 @@ static int busier(const void *a, const void *b)
 	return (d > 0) - (d < 0);
 }
 
+/* The list in order; owned by the caller. NULL: no memory. */
+static const struct json **ordered(const struct json *list)
+{
+	size_t n = json_count(list);
+	const struct json **order = calloc(n + 1, sizeof(const struct json *));
+
+	for (size_t i = 0; order && i < n; i++)
+		order[i] = json_at(list, i);
+	if (order)
+		qsort(order, n, sizeof(const struct json *), busier);
+	return order;
+}
+
 static void print_kinds(const struct json *kinds)
 {
-	size_t n = json_count(kinds);
-	_cleanup_free_ const struct json **order = calloc(n + 1, sizeof(const struct json *));
+	_cleanup_free_ const struct json **order = ordered(kinds);
 	char p50[16], p99[16];
 	struct ui_table t;
 
 	if (!order)
 		return;
-	for (size_t i = 0; i < n; i++)
-		order[i] = json_at(kinds, i);
-	qsort(order, n, sizeof(const struct json *), busier);
 	ui_table_init(&t, "CALL|>/s|>TOTAL|>LATENCY|>P99");
-	for (size_t i = 0; i < MIN(n, (size_t)KINDS_SHOWN); i++) {
+	for (size_t i = 0; order[i] && i < KINDS_SHOWN; i++) {
 		ui_seconds(number(order[i], NULL, "p50"), p50);
 		ui_seconds(number(order[i], NULL, "p99"), p99);
 		ui_table_add(&t, "%s", json_str(order[i], "name"));
@@ -179,6 +194,16 @@ static void print_kinds(const struct json *kinds)
 		ui_table_add(&t, "%s", p99);
 	}
 	ui_table_print(&t);
+}
+
+static void print_users(const struct json *users)
+{
+	_cleanup_free_ const struct json **order = ordered(users);
+
+	for (size_t i = 0; order && order[i] && i < USERS_SHOWN; i++)
+		printf("%s uid %s: %.1f calls/s", i ? "," : "users   ",
+		       json_str(order[i], "name"), number(order[i], NULL, "calls"));
+	putchar('\n');
 }
 
 static void print_table(const struct ctl_mount *m, const struct json *r)
@@ -204,6 +229,7 @@ static void print_table(const struct ctl_mount *m, const struct json *r)
 		       number(r, NULL, "slots"), p50, number(st, "journal", "pending_operations"),
 		       dirty, staged);
 	}
+	print_users(json_get(r, "users"));
 	putchar('\n');
 	if (json_count(json_get(r, "stores")))
 		print_stores(json_get(r, "stores"));

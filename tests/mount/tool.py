@@ -70,7 +70,7 @@ def test_status_has_every_field():
             has_fields(store, STORE_FIELDS, "stores[]")
         assert st["namespace"]["files"] == 1 and st["mount"]["dir"] == m.dir
         table = rig.run("status", m.dir).stdout
-        assert "aws" in table and "healthy" in table
+        assert "aws" in table and "healthy" in table and "COST" in table
         assert rig.run("status", rig.name, "--json").returncode == 0
 
 
@@ -308,15 +308,16 @@ def test_top():
         m = rig.mount()
         samples = subprocess.Popen([rig.mangrove, "top", m.dir, "--delay", "500ms", "--count", "6", "--json"], env=rig.env, text=True,
                                    stdout=subprocess.PIPE)
-        for i in range(12):
-            write_file(m.path(f"f{i}"), os.urandom(1 << 20), sync=True)
+        while samples.poll() is None:
+            write_file(m.path("f"), os.urandom(1 << 20), sync=True)
         lines = [json.loads(line) for line in samples.communicate(timeout=100)[0].splitlines()]
         assert len(lines) == 6 and samples.returncode == 0, lines
         assert max(line["calls"] for line in lines) > 0 and max(line["slots"] for line in lines) > 0, lines
         assert max(s["written"] for line in lines for s in line["stores"] if s["name"] == "aws") > 1e5, lines
+        assert any(u["name"] == str(os.getuid()) and u["calls"] > 0 for line in lines for u in line["users"]), lines
         assert any(k["name"] == "write" and k["calls"] > 0 for line in lines for k in line["kinds"]), lines
         table = rig.run("top", m.dir, "--count", "1", "--delay", "200ms").stdout
-        for word in ("aws", "healthy", "WRITTEN/s", "CALL", "fsync", "calls/s", "entries/s"):
+        for word in ("aws", "healthy", "WRITTEN/s", "CALL", "fsync", "calls/s", "entries/s", f"uid {os.getuid()}:"):
             assert word in table, table
         fails(rig, 2, "--delay", args=["top", m.dir, "--delay", "0s"])
         fails(rig, 2, "--count", args=["top", m.dir, "--count", "some"])
