@@ -36,6 +36,7 @@ static const struct option table[] = {
 	{ "close", OPTION_CHOICE, O(close_staged), 0, "staged", "quorum" },
 	{ "freshness", OPTION_DURATION, O(freshness_ns), 0, NULL, NULL },
 	{ "deadline", OPTION_DURATION, O(deadline_ns), 0, NULL, NULL },
+	{ "orphan_grace", OPTION_DURATION, O(orphan_grace_ns), 0, NULL, NULL },
 	{ "memory", OPTION_SIZE, O(memory_bytes), 0, NULL, NULL },
 	{ "max_read_ahead", OPTION_SIZE, O(max_read_ahead), 0, NULL, NULL },
 	{ "listen", OPTION_TEXT, O(listen), 0, NULL, NULL },
@@ -89,6 +90,7 @@ void mount_options_init(struct mount_options *o)
 {
 	*o = (struct mount_options){ .freshness_ns = NS_PER_S,
 				     .deadline_ns = 60 * NS_PER_S,
+				     .orphan_grace_ns = 300 * NS_PER_S,
 				     .log_level = LOG_LEVEL_INFO };
 }
 

@@ -20,6 +20,8 @@ struct mount_options {
 	uint64_t freshness_ns;   /* freshness=; default 1 s */
 	/* deadline=: how long a write or commit tries before EIO; default 60 s */
 	uint64_t deadline_ns;
+	/* orphan_grace=: how long a removed file stays for other mounts that have it open; 5 min */
+	uint64_t orphan_grace_ns;
 	uint64_t memory_bytes;   /* memory=: the hard budget; 0: chosen from the machine's memory */
 	uint64_t max_read_ahead; /* bytes; 0: chosen */
 	char *listen;            /* listen=ADDR:PORT or "none"; default 127.0.0.1:0 */

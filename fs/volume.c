@@ -226,6 +226,7 @@ static int open_data(struct volume *v)
 					.ack = v->ack,
 					.memory_bytes = v->memory_bytes,
 					.deadline_ns = v->options->deadline_ns,
+					.orphan_grace_ns = v->options->orphan_grace_ns,
 					.foreign = volume_foreign_read,
 					.foreign_arg = v,
 					.read_only = v->options->read_only,

@@ -150,8 +150,7 @@ void data_times_set(struct data *d, uint64_t ino)
 	file_unref(f);
 }
 
-/* Referenced dirty files, NULL-terminated; NULL when there is none (or no memory, then later). */
-static struct file **dirty_files(struct data *d)
+struct file **data_files(struct data *d)
 {
 	struct file **list, *f, *next;
 	size_t n = 0;
@@ -174,53 +173,10 @@ static bool is_due(struct file *f, uint64_t now)
 	       f->dirty_since + DIRTY_AGE_NS <= now;
 }
 
-void data_reap_later(struct data *d, uint64_t ino)
-{
-	if (d->o.read_only)
-		return;
-	LOCK_SCOPE(&d->sync.lock);
-	if (d->sync.n_orphans == d->sync.cap_orphans) {
-		const size_t cap = MAX(d->sync.cap_orphans * 2, (size_t)64);
-		uint64_t *v = realloc(d->sync.orphans, cap * sizeof(*v));
-
-		if (!v)
-			return; /* found again as an old orphan */
-		d->sync.orphans = v;
-		d->sync.cap_orphans = cap;
-	}
-	d->sync.orphans[d->sync.n_orphans++] = ino;
-}
-
-static void ignore_result(const struct result *res, void *arg)
-{
-}
-
-static void reap_orphans(struct data *d)
-{
-	_cleanup_free_ uint64_t *list = NULL;
-	size_t n;
-
-	lock_take(&d->sync.lock);
-	list = take_ptr(&d->sync.orphans);
-	n = d->sync.n_orphans;
-	d->sync.n_orphans = d->sync.cap_orphans = 0;
-	lock_give(&d->sync.lock);
-	for (size_t i = 0; i < n; i++) {
-		const struct op op = { .kind = OP_REAP, .ino = list[i] };
-		struct result res;
-		uint64_t no;
-
-		if (commit_submit(d->o.commit, &op, COMMIT_EARLY, ignore_result, NULL, &res, &no) <
-		    0)
-			log_debug("data", "an orphan is left for later", "inode=%llu",
-				  (unsigned long long)list[i]);
-	}
-}
-
 static void keep_once(struct data *d)
 {
 	const bool pressed = budget_used(d->write_budget) > budget_limit(d->write_budget) / 4 * 3;
-	_cleanup_free_ struct file **list = dirty_files(d);
+	_cleanup_free_ struct file **list = data_files(d);
 	const uint64_t now = clock_now();
 
 	for (struct file **f = list; f && *f; f++) {
@@ -233,7 +189,8 @@ static void keep_once(struct data *d)
 	}
 	data_staged_tick(d);
 	data_send_reports(d);
-	reap_orphans(d);
+	data_reap_orphans(d);
+	data_hold_orphans(d);
 }
 
 static void keeper(void *arg)
@@ -248,7 +205,7 @@ static void keeper(void *arg)
 
 int data_flush_all(struct data *d, uint64_t deadline_ns)
 {
-	_cleanup_free_ struct file **list = dirty_files(d);
+	_cleanup_free_ struct file **list = data_files(d);
 	int first = 0;
 
 	for (struct file **f = list; f && *f; f++) {
@@ -263,7 +220,7 @@ int data_flush_all(struct data *d, uint64_t deadline_ns)
 		file_unref(*f);
 	}
 	data_send_reports(d);
-	reap_orphans(d);
+	data_reap_orphans(d);
 	return first;
 }
 
@@ -365,7 +322,7 @@ struct data *data_free(struct data *d)
 
 void data_status_get(struct data *d, struct data_status *ret)
 {
-	_cleanup_free_ struct file **list = dirty_files(d);
+	_cleanup_free_ struct file **list = data_files(d);
 	struct data_status st = { .dirty_bytes = budget_used(d->write_budget) };
 
 	for (struct file **f = list; f && *f; f++) {

@@ -95,13 +95,14 @@ struct data {
 	struct task *keeper;     /* ages, reports */
 	struct event wake;
 	bool stopping;
+	uint64_t hold_ns;        /* the keeper's: when orphans that are open here are held again */
 	uint64_t max_window;
 	struct {
 		struct lock lock; /* RANK_LEAF */
 		struct file *files; /* uthash by ino */
 		struct upload *reports;
-		/* inodes without a name and without a handle here, to be reaped */
-		uint64_t *orphans;
+		/* without a name and without a handle here, to be reaped: orphan.c */
+		struct orphan *orphans;
 		size_t n_orphans, cap_orphans;
 		struct held_write *held, **held_end; /* in the order of submission */
 		struct upload *staged;
@@ -123,12 +124,18 @@ void file_mark_dirty_locked(struct file *f);
 void file_mark_clean_locked(struct file *f, bool *ret_unref);
 void file_run_free(struct run *r, void *arg); /* arg: struct data */
 uint64_t file_size_locked(struct file *f, uint64_t ns_size);
+/* Referenced, NULL-terminated; NULL when there is none (or no memory, then later). */
+struct file **data_files(struct data *d);
+int data_inode(struct data *d, uint64_t ino, struct inode_row *ret); /* without target; -ESTALE */
+
+/* orphan.c */
 /*
- * Frees the inode's extents soon, in its own operation, so that whoever removed the name need not
- * wait for it.
+ * Frees the inode's extents in an operation of its own, so that whoever removed the name need not
+ * wait for it: soon, or when nobody else can have it open any more.
  */
 void data_reap_later(struct data *d, uint64_t ino);
-int data_inode(struct data *d, uint64_t ino, struct inode_row *ret); /* without target; -ESTALE */
+void data_reap_orphans(struct data *d);
+void data_hold_orphans(struct data *d);
 
 /* flush.c */
 enum flush_how {

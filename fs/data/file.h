@@ -46,6 +46,8 @@ struct data_options {
 	/* The mount's budget: dirty data gets 24 %, what is being sent 16 %, read-ahead 30 %. */
 	uint64_t memory_bytes;
 	uint64_t deadline_ns;      /* how long a flush or read tries before -EIO: 60 s */
+	/* how long a removed file stays for other mounts, where they do not say that it is open */
+	uint64_t orphan_grace_ns;
 	/*
 	 * Reads bytes of the foreign object that a reference names. 0, FILE_WOULD_WAIT, -EIO,
 	 * -EACCES, ...
@@ -127,10 +129,11 @@ must_check int file_clone(struct file *from, uint64_t off, struct file *to, uint
  */
 must_check int data_adopt(struct data *d, const struct op *write, uint64_t no);
 
+
 /* The mount ends: copies that only slow stores lack are lacking from now on, and reported. */
 void data_give_up_late(struct data *d);
 
-/* An inode lost its last name here: reaped now, or when its last handle closes. */
+/* An inode lost its last name here: reaped soon (orphan.c), or after its last handle closes. */
 void data_orphaned(struct data *d, uint64_t ino);
 uint64_t file_ino(const struct file *f);
 

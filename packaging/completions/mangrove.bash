@@ -32,7 +32,7 @@ _mangrove_mount_options()
 	[[ $cur == *,* ]] && done=${cur%,*},
 	compopt -o nospace
 	mapfile -t COMPREPLY < <(compgen -P "$done" -W "ro rw allow_other strict acl accept_rollback names=early
-		names=committed close=quorum close=staged freshness= deadline= memory= max_read_ahead= listen= subdir= config=
+		names=committed close=quorum close=staged freshness= orphan_grace= deadline= memory= max_read_ahead= listen= subdir= config=
 		cache_dir= cache_size= key_file= passphrase_file= key_command= recovery_key_file= uid= gid= umask= log_file=
 		log_level=error log_level=warn log_level=info log_level=debug nosuid suid nodev dev noexec exec noatime sync
 		dirsync" -- "${cur##*,}")
