@@ -83,6 +83,10 @@ def test_checkpoint_replaced_and_read():
     saved_while_read("replace", "google", on_second=False)
 
 
+def test_checkpoint_replaced_and_read_by_another_mount():
+    saved_while_read("replace", "aws", on_second=True)
+
+
 def test_checkpoint_in_place_and_read_by_another_mount():
     saved_while_read("in_place", "azure", on_second=True)
 

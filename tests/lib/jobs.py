@@ -16,18 +16,18 @@ from rig import halt, read_file
 LIMIT_S = 600
 
 
-def environment():
+def environment(more):
     """A library is compiled when it is first used, and kept so: that costs less than to compile all of it beforehand."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {name: value for name, value in {**os.environ, **more}.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 class Job:
     """A program whose lines are looked at as they come."""
 
-    def __init__(self, command, on_line=lambda line: None, **more):
+    def __init__(self, command, on_line=lambda line: None, variables={}):
         self.command, self.on_line, self.lines, self.failure = command, on_line, [], None
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
-                                        errors="replace", start_new_session=True, env=environment(), **more)
+                                        errors="replace", start_new_session=True, env=environment(variables))
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
 
@@ -89,9 +89,9 @@ class Hung:
         os.kill(self.pid, signal.SIGCONT)
 
 
-def run_through_outage(rig, name, command, limit=LIMIT_S, **more):
+def run_through_outage(rig, name, command, limit=LIMIT_S):
     """The lines that the program printed."""
-    with Hung(rig, name) as hung, Job(command, lambda line: hung.begin() if line == "half" else None, **more) as job:
+    with Hung(rig, name) as hung, Job(command, lambda line: hung.begin() if line == "half" else None) as job:
         lines = job.wait(limit=limit)
         assert hung.begun, f"{job} has no middle"
     return lines
