@@ -3,20 +3,15 @@
  * One lock for the index; no file is written, synced or read under it. Writing is the privilege of
  * one thread at a time (`writing`), syncing of another.
  */
-#include "cache/stage.h"
+#include "cache/stage_i.h"
 
 #include "base/log.h"
-#include "base/text.h"
-#include "base/wait.h"
 #include "cache/room.h"
-#include "cache/stage_segment.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <uthash.h>
 #include <utlist.h>
 
 #define SEGMENT_BYTES (64 * MiB)
@@ -24,61 +19,6 @@
 #define RETIRE_BYTES (4 * MiB)
 /* Memory that unsynced objects may take before who adds one syncs them. */
 #define UNSYNCED_BYTES (32 * MiB)
-#define RECORD_OBJECT 1u
-#define FILE_PREFIX "c-"
-
-struct stage_file {
-	struct stage_file *prev, *next;
-	struct stage_segment *segment; /* NULL: was found (S3) */
-	int fd;                        /* for reading */
-	uint64_t number, bytes;
-	unsigned items, users;         /* objects in it; threads at work on it */
-};
-
-struct item {
-	UT_hash_handle hh;
-	struct item *prev, *next; /* oldest first */
-	struct item *unsynced_prev, *unsynced_next;
-	uint8_t id[STAGE_ID_SIZE];
-	struct stage_file *file;
-	uint64_t offset, length, order;
-	struct blob *unsynced;    /* (T2) */
-	size_t head_len;
-	uint8_t head[];
-};
-
-struct stage {
-	int dir;
-	uint64_t limit;
-	struct {
-		struct lock lock; /* RANK_DISK */
-		struct cond idle; /* writing or syncing ended */
-		bool writing, syncing;
-		struct item *index, *items;
-		struct item *unsynced;
-		struct stage_file *files, *active;
-		uint64_t number, order; /* of the next file, object */
-		uint64_t bytes, disk_bytes, unsynced_bytes;
-		uint64_t lost_bytes;
-	} sync;
-};
-
-static void file_name(uint64_t number, char ret[STAGE_SEGMENT_NAME_MAX])
-{
-	snprintf(ret, STAGE_SEGMENT_NAME_MAX, FILE_PREFIX "%016lx", number);
-}
-
-static bool file_number(const char *name, uint64_t *ret)
-{
-	char only[STAGE_SEGMENT_NAME_MAX];
-	char *end;
-
-	if (strncmp(name, FILE_PREFIX, strlen(FILE_PREFIX)) != 0)
-		return false;
-	*ret = strtoull(name + strlen(FILE_PREFIX), &end, 16);
-	file_name(*ret, only);
-	return strcmp(only, name) == 0;
-}
 
 /* Out of the list; `ret_gone` collects what is to be closed and removed without the lock. */
 static void file_leave_locked(struct stage *s, struct stage_file *f, struct stage_file **ret_gone)
@@ -91,7 +31,7 @@ static void file_leave_locked(struct stage *s, struct stage_file *f, struct stag
 	*ret_gone = f;
 }
 
-static void file_free(struct stage_file *f)
+void stage_file_free(struct stage_file *f)
 {
 	if (!f->segment)
 		closep(&f->fd);
@@ -99,21 +39,21 @@ static void file_free(struct stage_file *f)
 	free(f);
 }
 
-static void files_remove(struct stage *s, struct stage_file *gone)
+void stage_files_remove(struct stage *s, struct stage_file *gone)
 {
 	while (gone) {
 		struct stage_file *f = gone;
 		char name[STAGE_SEGMENT_NAME_MAX];
 
 		gone = f->next;
-		file_name(f->number, name);
+		stage_file_name(f->number, name);
 		unlinkat(s->dir, name, 0);
-		file_free(f);
+		stage_file_free(f);
 	}
 }
 
 /* (T3) */
-static void file_unused_locked(struct stage *s, struct stage_file *f, struct stage_file **ret_gone)
+void stage_file_unused_locked(struct stage *s, struct stage_file *f, struct stage_file **ret_gone)
 {
 	const bool kept = f == s->sync.active && f->bytes < RETIRE_BYTES;
 
@@ -121,7 +61,7 @@ static void file_unused_locked(struct stage *s, struct stage_file *f, struct sta
 		file_leave_locked(s, f, ret_gone);
 }
 
-static void item_synced_locked(struct stage *s, struct item *i)
+static void item_synced_locked(struct stage *s, struct stage_item *i)
 {
 	if (!i->unsynced)
 		return;
@@ -130,7 +70,7 @@ static void item_synced_locked(struct stage *s, struct item *i)
 	i->unsynced = blob_unref(i->unsynced);
 }
 
-static void item_remove_locked(struct stage *s, struct item *i, struct stage_file **ret_gone)
+void stage_item_remove_locked(struct stage *s, struct stage_item *i, struct stage_file **ret_gone)
 {
 	HASH_DEL(s->sync.index, i);
 	DL_DELETE(s->sync.items, i);
@@ -138,22 +78,23 @@ static void item_remove_locked(struct stage *s, struct item *i, struct stage_fil
 	item_synced_locked(s, i);
 	if (i->file) {
 		i->file->items--;
-		file_unused_locked(s, i->file, ret_gone);
+		stage_file_unused_locked(s, i->file, ret_gone);
 	}
 	free(i);
 }
 
-static struct item *item_find_locked(struct stage *s, const uint8_t id[STAGE_ID_SIZE])
+struct stage_item *stage_item_find_locked(struct stage *s, const uint8_t id[STAGE_ID_SIZE])
 {
-	struct item *i;
+	struct stage_item *i;
 
 	HASH_FIND(hh, s->sync.index, id, STAGE_ID_SIZE, i);
 	return i;
 }
 
-static struct item *item_new(const uint8_t id[STAGE_ID_SIZE], struct span head, uint64_t length)
+struct stage_item *stage_item_new(const uint8_t id[STAGE_ID_SIZE], struct span head,
+				  uint64_t length)
 {
-	struct item *i = calloc(1, sizeof(*i) + head.len);
+	struct stage_item *i = calloc(1, sizeof(*i) + head.len);
 
 	if (!i)
 		return NULL;
@@ -164,7 +105,7 @@ static struct item *item_new(const uint8_t id[STAGE_ID_SIZE], struct span head, 
 	return i;
 }
 
-static void item_insert_locked(struct stage *s, struct item *i, struct stage_file *f,
+void stage_item_insert_locked(struct stage *s, struct stage_item *i, struct stage_file *f,
 			       uint64_t offset)
 {
 	i->file = f;
@@ -176,128 +117,7 @@ static void item_insert_locked(struct stage *s, struct item *i, struct stage_fil
 	s->sync.bytes += i->length;
 }
 
-/* ---- what was left ---- */
-
-struct finding {
-	struct stage *stage;
-	struct stage_file *file;
-	struct stage_stats *stats; /* of a look: nothing is kept */
-};
-
-/* A record's head is the object's id and its owner's head. */
-static int find_record(const struct stage_record *r, void *arg)
-{
-	struct finding *f = arg;
-	struct stage *s = f->stage;
-	struct stage_file *gone = NULL;
-	struct item *i;
-
-	if (r->kind != RECORD_OBJECT || r->head.len < STAGE_ID_SIZE)
-		return 0;
-	if (f->stats) {
-		f->stats->objects++;
-		f->stats->bytes += r->body.len;
-		return 0;
-	}
-	i = item_new(r->head.data, span_sub(r->head, STAGE_ID_SIZE, r->head.len), r->body.len);
-	if (!i)
-		return fail(-ENOMEM);
-	LOCK_SCOPE(&s->sync.lock);
-	if (item_find_locked(s, i->id)) /* written again after a failed sync: one is enough */
-		item_remove_locked(s, item_find_locked(s, i->id), &gone);
-	item_insert_locked(s, i, f->file, r->body_offset);
-	assert(!gone); /* the file has a user */
-	return 0;
-}
-
-static void tell_damage(const char *name, const struct stage_damage *d)
-{
-	if (d->lost_bytes)
-		log_error("stage", "a file of the staging log is damaged: what it held is lost",
-			  "file=%s lost_bytes=%llu torn_bytes=%llu", name,
-			  (unsigned long long)d->lost_bytes, (unsigned long long)d->torn_bytes);
-	else if (d->torn_bytes)
-		log_info("stage", "an unfinished write was cut by a crash",
-			 "file=%s torn_bytes=%llu", name, (unsigned long long)d->torn_bytes);
-}
-
-static int find_file(struct stage *s, uint64_t number)
-{
-	struct stage_file *f = calloc(1, sizeof(*f)), *gone = NULL;
-	struct finding finding = { .stage = s, .file = f };
-	char name[STAGE_SEGMENT_NAME_MAX];
-	struct stage_damage damage;
-	struct stat st = { 0 };
-	int r;
-
-	if (!f)
-		return fail(-ENOMEM);
-	file_name(number, name);
-	f->number = number;
-	f->users = 1;
-	f->fd = openat(s->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (f->fd < 0 || fstat(f->fd, &st) < 0) {
-		file_free(f);
-		return fail(-EIO);
-	}
-	f->bytes = (uint64_t)st.st_size;
-	DL_APPEND(s->sync.files, f);
-	s->sync.disk_bytes += f->bytes;
-	s->sync.number = MAX(s->sync.number, number + 1);
-	r = stage_segment_scan(s->dir, name, find_record, &finding, &damage);
-	if (r == 0)
-		tell_damage(name, &damage);
-	lock_take(&s->sync.lock);
-	f->users--;
-	s->sync.lost_bytes += damage.lost_bytes;
-	if (r == 0)
-		file_unused_locked(s, f, &gone);
-	lock_give(&s->sync.lock);
-	files_remove(s, gone);
-	return r;
-}
-
-/* The numbers of the files in a folder, rising. 0; negative errno. */
-static int compare_numbers(const void *a, const void *b)
-{
-	const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static int list_files(int dir, uint64_t **ret, size_t *ret_n)
-{
-	const int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	uint64_t *list = NULL, number;
-	size_t n = 0, cap = 0;
-	struct dirent *e;
-	int r = 0;
-
-	if (!d)
-		return fail(-EIO);
-	while (r == 0 && (e = readdir(d))) {
-		if (!file_number(e->d_name, &number))
-			continue;
-		if (n == cap) {
-			void *more = realloc(list, (cap = 2 * cap + 16) * sizeof(*list));
-
-			r = more ? 0 : fail(-ENOMEM);
-			list = more ? more : list;
-		}
-		if (r == 0)
-			list[n++] = number;
-	}
-	closedir(d);
-	if (r) {
-		free(list);
-		return r;
-	}
-	qsort(list, n, sizeof(*list), compare_numbers);
-	*ret = list;
-	*ret_n = n;
-	return 0;
-}
+/* ---- opening ---- */
 
 static int open_folder(const char *path)
 {
@@ -322,9 +142,9 @@ int stage_open(const char *dir, uint64_t limit_bytes, struct stage **ret)
 	cond_init(&s->sync.idle);
 	s->limit = limit_bytes;
 	s->dir = open_folder(dir);
-	r = s->dir < 0 ? s->dir : list_files(s->dir, &numbers, &n);
+	r = s->dir < 0 ? s->dir : stage_list_files(s->dir, &numbers, &n);
 	for (size_t i = 0; r == 0 && i < n; i++)
-		r = find_file(s, numbers[i]);
+		r = stage_find_file(s, numbers[i]);
 	if (r)
 		return r;
 	*ret = take_ptr(&s);
@@ -334,7 +154,7 @@ int stage_open(const char *dir, uint64_t limit_bytes, struct stage **ret)
 struct stage *stage_close(struct stage *s)
 {
 	struct stage_file *f, *next, *gone = NULL;
-	struct item *i, *after;
+	struct stage_item *i, *after;
 
 	if (!s)
 		return NULL;
@@ -342,14 +162,14 @@ struct stage *stage_close(struct stage *s)
 		if (f->items == 0)
 			file_leave_locked(s, f, &gone);
 	if (s->dir >= 0)
-		files_remove(s, gone);
+		stage_files_remove(s, gone);
 	HASH_CLEAR(hh, s->sync.index);
 	DL_FOREACH_SAFE(s->sync.items, i, after) {
 		blob_unref(i->unsynced);
 		free(i);
 	}
 	DL_FOREACH_SAFE(s->sync.files, f, next)
-		file_free(f);
+		stage_file_free(f);
 	closep(&s->dir);
 	cond_release(&s->sync.idle);
 	lock_release(&s->sync.lock);
@@ -370,14 +190,14 @@ static int active_file(struct stage *s, struct stage_file **ret)
 	f = s->sync.active;
 	if (f && (f->bytes >= SEGMENT_BYTES || stage_segment_failed(f->segment))) {
 		s->sync.active = NULL;
-		file_unused_locked(s, f, &gone);
+		stage_file_unused_locked(s, f, &gone);
 		f = NULL;
 	}
 	if (f)
 		f->users++;
-	file_name(s->sync.number, name);
+	stage_file_name(s->sync.number, name);
 	lock_give(&s->sync.lock);
-	files_remove(s, gone);
+	stage_files_remove(s, gone);
 	if (f) {
 		*ret = f;
 		return 0;
@@ -404,13 +224,13 @@ static void file_done(struct stage *s, struct stage_file *f)
 
 	lock_take(&s->sync.lock);
 	f->users--;
-	file_unused_locked(s, f, &gone);
+	stage_file_unused_locked(s, f, &gone);
 	lock_give(&s->sync.lock);
-	files_remove(s, gone);
+	stage_files_remove(s, gone);
 }
 
 /* One object into the active file; the file has a user more on success. By who writes. */
-static int write_object(struct stage *s, const struct item *i, struct blob *body,
+static int write_object(struct stage *s, const struct stage_item *i, struct blob *body,
 			struct stage_file **ret_file, uint64_t *ret_offset)
 {
 	uint8_t head[STAGE_HEAD_MAX];
@@ -423,7 +243,7 @@ static int write_object(struct stage *s, const struct item *i, struct blob *body
 	memcpy(head, i->id, STAGE_ID_SIZE);
 	memcpy(head + STAGE_ID_SIZE, i->head, i->head_len);
 	before = stage_segment_length(f->segment);
-	r = stage_segment_append(f->segment, RECORD_OBJECT,
+	r = stage_segment_append(f->segment, STAGE_RECORD_OBJECT,
 				 span_of(head, STAGE_ID_SIZE + i->head_len), blob_span(body),
 				 ret_offset);
 	if (r) {
@@ -466,7 +286,7 @@ static bool too_much_unsynced(struct stage *s)
 	return s->sync.unsynced_bytes > UNSYNCED_BYTES;
 }
 
-static int add(struct stage *s, struct item *i, struct blob *body)
+static int add(struct stage *s, struct stage_item *i, struct blob *body)
 {
 	struct stage_file *f;
 	uint64_t offset;
@@ -475,7 +295,7 @@ static int add(struct stage *s, struct item *i, struct blob *body)
 	if (r)
 		return r;
 	lock_take(&s->sync.lock);
-	item_insert_locked(s, i, f, offset);
+	stage_item_insert_locked(s, i, f, offset);
 	i->unsynced = blob_ref(body);
 	DL_APPEND2(s->sync.unsynced, i, unsynced_prev, unsynced_next);
 	s->sync.unsynced_bytes += i->length;
@@ -487,7 +307,7 @@ static int add(struct stage *s, struct item *i, struct blob *body)
 int stage_add(struct stage *s, const uint8_t id[STAGE_ID_SIZE], struct span head, struct blob *body)
 {
 	const uint64_t len = blob_span(body).len;
-	struct item *i;
+	struct stage_item *i;
 	int r;
 
 	assert(head.len + STAGE_ID_SIZE <= STAGE_HEAD_MAX);
@@ -498,7 +318,7 @@ int stage_add(struct stage *s, const uint8_t id[STAGE_ID_SIZE], struct span head
 		if (r)
 			return r;
 	}
-	i = item_new(id, head, len);
+	i = stage_item_new(id, head, len);
 	if (!i)
 		return fail(-ENOMEM);
 	writing_begin(s);
@@ -514,7 +334,7 @@ int stage_add(struct stage *s, const uint8_t id[STAGE_ID_SIZE], struct span head
 /* A file with unsynced objects, with a user more; NULL: there is none older than `order`. */
 static struct stage_file *unsynced_file(struct stage *s, uint64_t order)
 {
-	struct item *i;
+	struct stage_item *i;
 
 	LOCK_SCOPE(&s->sync.lock);
 	i = s->sync.unsynced;
@@ -526,7 +346,7 @@ static struct stage_file *unsynced_file(struct stage *s, uint64_t order)
 
 static void file_synced(struct stage *s, const struct stage_file *f, uint64_t order)
 {
-	struct item *i, *next;
+	struct stage_item *i, *next;
 
 	LOCK_SCOPE(&s->sync.lock);
 	DL_FOREACH_SAFE2(s->sync.unsynced, i, next, unsynced_next)
@@ -537,7 +357,7 @@ static void file_synced(struct stage *s, const struct stage_file *f, uint64_t or
 /* The first unsynced object of a file that failed: its place is taken by another one. */
 static int move_one(struct stage *s, struct stage_file *from, bool *ret_any)
 {
-	struct item *i, *copy = NULL, *now;
+	struct stage_item *i, *copy = NULL, *now;
 	struct blob *body = NULL;
 	struct stage_file *to;
 	uint64_t offset;
@@ -548,7 +368,7 @@ static int move_one(struct stage *s, struct stage_file *from, bool *ret_any)
 		if (i->file == from)
 			break;
 	if (i) {
-		copy = item_new(i->id, span_of(i->head, i->head_len), i->length);
+		copy = stage_item_new(i->id, span_of(i->head, i->head_len), i->length);
 		body = blob_ref(i->unsynced);
 	}
 	lock_give(&s->sync.lock);
@@ -562,7 +382,7 @@ static int move_one(struct stage *s, struct stage_file *from, bool *ret_any)
 		return r;
 	}
 	lock_take(&s->sync.lock);
-	now = item_find_locked(s, copy->id);
+	now = stage_item_find_locked(s, copy->id);
 	if (now && now->file == from) {
 		from->items--;
 		to->items++;
@@ -636,10 +456,10 @@ int stage_sync(struct stage *s)
 static int locate(struct stage *s, const uint8_t id[STAGE_ID_SIZE], struct blob **ret_body,
 		  struct stage_file **ret_file, uint64_t *ret_offset, uint64_t *ret_length)
 {
-	struct item *i;
+	struct stage_item *i;
 
 	LOCK_SCOPE(&s->sync.lock);
-	i = item_find_locked(s, id);
+	i = stage_item_find_locked(s, id);
 	if (!i)
 		return STAGE_MISSING;
 	*ret_length = i->length;
@@ -697,25 +517,25 @@ int stage_get(struct stage *s, const uint8_t id[STAGE_ID_SIZE], struct blob **re
 bool stage_has(struct stage *s, const uint8_t id[STAGE_ID_SIZE])
 {
 	LOCK_SCOPE(&s->sync.lock);
-	return item_find_locked(s, id);
+	return stage_item_find_locked(s, id);
 }
 
 void stage_drop(struct stage *s, const uint8_t id[STAGE_ID_SIZE])
 {
 	struct stage_file *gone = NULL;
-	struct item *i;
+	struct stage_item *i;
 
 	lock_take(&s->sync.lock);
-	i = item_find_locked(s, id);
+	i = stage_item_find_locked(s, id);
 	if (i)
-		item_remove_locked(s, i, &gone);
+		stage_item_remove_locked(s, i, &gone);
 	lock_give(&s->sync.lock);
-	files_remove(s, gone);
+	stage_files_remove(s, gone);
 }
 
 int stage_walk(struct stage *s, stage_object_fn *fn, void *arg)
 {
-	struct item *i;
+	struct stage_item *i;
 	int r = 0;
 
 	LOCK_SCOPE(&s->sync.lock);
@@ -734,31 +554,4 @@ void stage_stats_get(struct stage *s, struct stage_stats *ret)
 				     .bytes = s->sync.bytes,
 				     .disk_bytes = s->sync.disk_bytes,
 				     .lost_bytes = s->sync.lost_bytes };
-}
-
-int stage_look(const char *dir, struct stage_stats *ret)
-{
-	_cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_free_ uint64_t *numbers = NULL;
-	struct stage_stats stats = { 0 };
-	struct finding finding = { .stats = &stats };
-	size_t n;
-	int r;
-
-	if (fd < 0)
-		return errno == ENOENT ? -ENOENT : fail(-EIO);
-	r = list_files(fd, &numbers, &n);
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		char name[STAGE_SEGMENT_NAME_MAX];
-		struct stage_damage damage;
-
-		file_name(numbers[i], name);
-		r = stage_segment_scan(fd, name, find_record, &finding, &damage);
-		stats.lost_bytes += damage.lost_bytes;
-		if (r == -ENOENT) /* it went while we looked */
-			r = 0;
-	}
-	if (r == 0)
-		*ret = stats;
-	return r;
 }

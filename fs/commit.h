@@ -146,8 +146,8 @@ void commit_copy_again(struct commit *c);
 /* The number of the last operation that was evaluated, or submitted. */
 uint64_t commit_last(struct commit *c);
 uint64_t commit_last_submitted(struct commit *c);
-/* Bytes of what is pending. */
-uint64_t commit_pending_bytes(struct commit *c);
+/* How many operations are pending, and their bytes. */
+void commit_pending(struct commit *c, uint64_t *ret_n, uint64_t *ret_bytes);
 
 /*
  * Everything this mount submitted so far (on `ino`, with ROOT or 0: everything): done(0) when

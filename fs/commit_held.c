@@ -109,8 +109,9 @@ uint64_t commit_last_submitted(struct commit *c)
 	return c->next_no - 1;
 }
 
-uint64_t commit_pending_bytes(struct commit *c)
+void commit_pending(struct commit *c, uint64_t *ret_n, uint64_t *ret_bytes)
 {
 	LOCK_SCOPE(&c->lock);
-	return c->tip.pending_bytes;
+	*ret_n = c->tip.pending;
+	*ret_bytes = c->tip.pending_bytes;
 }

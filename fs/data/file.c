@@ -4,8 +4,12 @@
 
 #include <sys/stat.h>
 
-/* Operations that wait are in memory, too: beyond this much, close waits for the journal. */
-#define PENDING_MAX (64 * MiB)
+/*
+ * Operations that wait are in memory, too, and each record applies them again: beyond this many,
+ * and this share of the memory, close waits for the journal.
+ */
+#define PENDING_MAX 20000u
+#define PENDING_SHARE 16u
 
 static void replace_locked(struct file *f)
 {
@@ -380,6 +384,14 @@ bool file_dirty(struct file *f)
 	return f->dirty || f->unsynced;
 }
 
+static bool few_pending(struct data *d)
+{
+	uint64_t n, bytes;
+
+	commit_pending(d->o.commit, &n, &bytes);
+	return n < PENDING_MAX && bytes < d->o.memory_bytes / PENDING_SHARE;
+}
+
 void file_sync(struct file *f, bool closing, commit_done_fn *done, void *arg)
 {
 	struct data *d = f->data;
@@ -398,7 +410,7 @@ void file_sync(struct file *f, bool closing, commit_done_fn *done, void *arg)
 	lock_take(&f->lock);
 	f->unsynced = f->dirty;
 	lock_give(&f->lock);
-	if (how == FLUSH_STAGED && commit_pending_bytes(d->o.commit) < PENDING_MAX)
+	if (how == FLUSH_STAGED && few_pending(d))
 		staging_wait(d->o.staging, f->ino, done, arg);
 	else
 		commit_sync(d->o.commit, f->ino, done, arg);
