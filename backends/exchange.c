@@ -93,58 +93,6 @@ void exchange_meta(struct exchange *x, const char *beginning, const struct objec
 	x->req->headers.no_memory |= p.no_memory;
 }
 
-int exchange_describe(struct exchange *x, const struct describe_req *r)
-{
-	x->writes = false;
-	x->conditional = true;
-	if (r->if_match)
-		snprintf(x->if_match, sizeof(x->if_match), "%s", r->if_match);
-	x->changes = malloc(sizeof(*x->changes));
-	if (!x->changes)
-		return fail(-ENOMEM);
-	*x->changes = *r->meta;
-	return 0;
-}
-
-/* Names and values that begin so and are not in *ret yet. */
-static void keep_others(const struct exchange *x, const char *beginning, struct pairs *ret)
-{
-	struct span name, value;
-	size_t at = 0;
-
-	while (request_header_next(x->req, beginning, &at, &name, &value)) {
-		_cleanup_free_ char *n = NULL, *v = strndup((const char *)value.data, value.len);
-
-		if (asprintf(&n, "%s%.*s", beginning, SPAN_FMT(name)) < 0)
-			n = NULL;
-		if (!n || !v)
-			ret->no_memory = true;
-		else if (!pairs_get(ret, n))
-			pairs_add(ret, n, v);
-	}
-}
-
-int exchange_described(struct exchange *x, const char *beginning, enum meta_style style,
-		       struct pairs *ret)
-{
-	_cleanup_pairs_ struct pairs ours = {};
-	char name[64];
-
-	if (x->if_match[0] && strcmp(x->if_match, x->call->version) != 0)
-		return STORE_CHANGED;
-	exchange_read_meta(x, beginning);
-	object_meta_over(x->changes, &x->call->meta);
-	object_meta_write(&x->call->meta, style, &ours);
-	for (size_t i = 0; i < ours.n; i++) {
-		snprintf(name, sizeof(name), "%s%s", beginning, ours.items[i].name);
-		pairs_add(ret, name, ours.items[i].value);
-	}
-	ret->no_memory |= ours.no_memory;
-	keep_others(x, beginning, ret);
-	x->writes = true;
-	return pairs_error(ret);
-}
-
 int exchange_page(struct exchange *x, const struct list_req *r)
 {
 	if (r->token)

@@ -281,6 +281,15 @@ def test_rename_by_parts():
         m.umount()
 
 
+def test_symlinks():
+    """None are made; tar says so and goes on with the rest."""
+    with Buckets() as rig:
+        m = attach(rig, "data=" + rig.url("google"))
+        fails(errno.EPERM, lambda: os.symlink("f", m.path("data/link")))
+        assert os.listdir(m.path("data")) == [] and objects(rig, "google") == []
+        m.umount()
+
+
 def test_a_full_cache():
     """No room for what was changed: ENOSPC, and the object stays; who writes from front to back needs none."""
     with Buckets() as rig:
