@@ -290,7 +290,8 @@ static struct json *report_locked(const struct import *im)
 	json_set_str(j, "url", im->url);
 	json_set_str(j, "path", im->path);
 	json_set_str(j, "state", states[im->sync.state]);
-	json_set_str(j, "phase", im->sync.sealing || im->mode == IMPORT_SEAL ? "sealing" : "listing");
+	json_set_str(j, "phase",
+		     im->sync.sealing || im->mode == IMPORT_SEAL ? "sealing" : "listing");
 	json_set_str(j, "error", im->sync.error ? im->sync.why : NULL);
 	json_set_uint(j, "listed", n->listed);
 	json_set_uint(j, "files", n->files);

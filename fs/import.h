@@ -10,7 +10,7 @@
  * (I3) What is counted as done is committed. Starting again after any end goes on: what is there
  *      is passed over.
  * (I4) Sealing replaces bytes by the same bytes: checked against the object's MD5 where its store
- *      tells one, else read under a condition on the version. What a program writes meanwhile stays.
+ *      tells one, else read under a condition on the version. What is written meanwhile stays.
  * (I5) The object is never touched.
  */
 #include "fs/volume.h"

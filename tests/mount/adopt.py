@@ -2,9 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects of a bucket become files of the volume: adopted without reading a byte, changed, sealed, and what is refused."""
 
-import contextlib
 import errno
-import hashlib
 import json
 import os
 import shutil
