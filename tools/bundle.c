@@ -3,15 +3,14 @@
 
 #include <fcntl.h>
 #include <ftw.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/text.h"
 #include "base/wait.h"
 #include "fs/config.h"
+#include "tools/mounts.h"
 #include "tools/redact.h"
 #include "tools/ui.h"
 
@@ -173,15 +172,9 @@ static int pack(const struct bundle *b, const char *output)
 {
 	char *argv[] = { "tar", "-czf", (char *)output, "-C", (char *)b->folder, (char *)b->name,
 			 NULL };
-	pid_t pid;
-	int status, r = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
+	int status, r = program_run(argv, &status);
 
-	if (r)
-		return -r;
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return status ? -EIO : 0;
+	return r ? r : status ? -EIO : 0;
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)

@@ -274,9 +274,18 @@ static bool choose(struct feed *f, struct ctl_list *l, const char *word)
 	return asprintf(&f->path, "%s%s", subdir ? subdir : "", below) >= 0;
 }
 
-static int run_log(const struct command *c, int argc, char **argv)
+/* The feed of a path or a volume; word: or NULL, the only mount. */
+static int run_on(struct feed *f, const char *word)
 {
 	_cleanup_(ctl_list_release) struct ctl_list mounts = { .n = 0 };
+	const int status = choose(f, &mounts, word) ? run_feed(f) : EXIT_FAILED;
+
+	free(f->path);
+	return status;
+}
+
+static int run_log(const struct command *c, int argc, char **argv)
+{
 	struct feed f = { .last = SLOTS_AT_ONCE, .position = POSITION_NONE };
 	const struct arg table[] = { { 0, "since", ARG_TEXT, &f.since },
 				     { 0, "last", ARG_TEXT, &f.last },
@@ -291,9 +300,7 @@ static int run_log(const struct command *c, int argc, char **argv)
 		return status;
 	if (!check(&f, since))
 		return EXIT_USAGE;
-	status = choose(&f, &mounts, words.n ? words.all[0] : NULL) ? run_feed(&f) : EXIT_FAILED;
-	free(f.path);
-	return status;
+	return run_on(&f, words.n ? words.all[0] : NULL);
 }
 
 const struct command cmd_log = {
@@ -315,7 +322,6 @@ const struct command cmd_log = {
 
 static int run_changes(const struct command *c, int argc, char **argv)
 {
-	_cleanup_(ctl_list_release) struct ctl_list mounts = { .n = 0 };
 	struct feed f = { .position = POSITION_NONE };
 	const struct arg table[] = { { 0, "from", ARG_TEXT, &f.from },
 				     { 0, "since", ARG_TEXT, &f.since },
@@ -337,9 +343,7 @@ static int run_changes(const struct command *c, int argc, char **argv)
 		ui_error("%s: no position is in it", f.position_file);
 		return EXIT_FAILED;
 	}
-	status = choose(&f, &mounts, words.n ? words.all[0] : NULL) ? run_feed(&f) : EXIT_FAILED;
-	free(f.path);
-	return status;
+	return run_on(&f, words.n ? words.all[0] : NULL);
 }
 
 const struct command cmd_changes = {

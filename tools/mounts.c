@@ -77,18 +77,25 @@ char *mount_point_path(const char *dir)
 											whole;
 }
 
-static int fusermount(const char *dir, bool lazy)
+int program_run(char *const argv[], int *ret_status)
 {
-	char *argv[] = { "fusermount3", "-u", lazy ? "-z" : "-q", "--", (char *)dir, NULL };
 	pid_t pid;
-	int status, r = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
+	int r = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
 
 	if (r)
 		return -r;
-	while (waitpid(pid, &status, 0) < 0)
+	while (waitpid(pid, ret_status, 0) < 0)
 		if (errno != EINTR)
 			return -errno;
-	return status ? -EBUSY : 0;
+	return 0;
+}
+
+static int fusermount(const char *dir, bool lazy)
+{
+	char *argv[] = { "fusermount3", "-u", lazy ? "-z" : "-q", "--", (char *)dir, NULL };
+	int status, r = program_run(argv, &status);
+
+	return r ? r : status ? -EBUSY : 0;
 }
 
 int mount_detach(const char *dir, bool lazy)

@@ -17,3 +17,5 @@ char *mount_point_path(const char *dir);
 /* Unmounts; lazy: detaches now, the rest when it is no longer busy. By umount2(2), or
  * fusermount3 for those who may not. 0, -errno. */
 must_check int mount_detach(const char *dir, bool lazy);
+/* Runs a program found by PATH to its end. 0 with what waitpid said; it did not start: -errno. */
+must_check int program_run(char *const argv[], int *ret_status);
