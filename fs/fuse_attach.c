@@ -141,6 +141,7 @@ void at_stat(struct mountfs *fs, const struct bucket_entry *e, struct stat *ret)
 {
 	const struct attached *a = attach_of(attach_in(fs), e->ino);
 	const mode_t mode = e->is_dir ? S_IFDIR | 0755 : S_IFREG | 0644;
+	const uint64_t size = e->is_dir ? 0 : at_pages_shown(fs, e);
 
 	*ret = (struct stat){
 		.st_ino = e->ino,
@@ -148,9 +149,9 @@ void at_stat(struct mountfs *fs, const struct bucket_entry *e, struct stat *ret)
 		.st_nlink = 1,
 		.st_uid = fs->o->set_uid ? fs->o->uid : geteuid(),
 		.st_gid = fs->o->set_gid ? fs->o->gid : getegid(),
-		.st_size = (off_t)e->size,
+		.st_size = (off_t)size,
 		.st_blksize = 128 * 1024,
-		.st_blocks = (blkcnt_t)((e->size + 511) / 512),
+		.st_blocks = (blkcnt_t)((size + 511) / 512),
 		.st_mtim = { .tv_sec = (time_t)e->modified_s },
 	};
 	ret->st_atim = ret->st_ctim = ret->st_mtim;

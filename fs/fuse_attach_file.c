@@ -29,7 +29,7 @@ static int read_fn(struct at_call *c, bool wait)
 		if (a)
 			bucket_doubt(a->bucket, c->ino);
 	}
-	return r;
+	return !r && at_pages_end(h, c->off + c->size) ? -ESTALE : r;
 }
 
 static void read_answer(struct at_call *c, fuse_req_t req, int r)
@@ -48,7 +48,10 @@ static bool read_at_once(fuse_req_t req, struct at_handle *h, size_t size, off_t
 
 	if (!buf || object_read(h->object, (uint64_t)off, size, OBJECT_NO_WAIT, buf, &len) != 0)
 		return false;
-	fuse_reply_buf(req, (char *)buf, len);
+	if (at_pages_end(h, (uint64_t)off + size))
+		reply_err(req, -ESTALE);
+	else
+		fuse_reply_buf(req, (char *)buf, len);
 	return true;
 }
 
@@ -56,6 +59,7 @@ void at_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse
 {
 	struct at_call *c;
 
+	at_pages_read(handle_of(fi));
 	if (read_at_once(req, handle_of(fi), size, off))
 		return;
 	c = at_call_new(req, ino, read_fn, read_answer);

@@ -9,6 +9,7 @@
 #include "fs/fuse_i.h"
 
 #include <sys/stat.h>
+#include <uthash.h>
 
 /* Conditions of an operation on a bucket. */
 enum { AT_WOULD_WAIT = 1, AT_MISSING };
@@ -119,7 +120,23 @@ struct at_handle {
 	pid_t opener;     /* the process; 0: not known */
 	bool opener_left; /* it has closed it: whoever closes now means it (atomic) */
 	bool append;
+	struct at_pages *pages; /* those that it reads through; or NULL */
 };
+/* fuse_attach_pages.c */
+enum at_pages_use {
+	AT_PAGES_KEEP, /* the kernel's pages are of this version */
+	AT_PAGES_DROP, /* they are of another one, and nobody reads through them */
+	AT_PAGES_NONE, /* somebody does: they are not to be used */
+};
+/* By a handle that reads the entry's version; until at_pages_close(). */
+enum at_pages_use at_pages_open(struct at_handle *h, const struct bucket_entry *e);
+void at_pages_close(struct at_handle *h);
+/* The kernel asks for something to read: its opening is over. */
+void at_pages_read(struct at_handle *h);
+/* The size of the file, as it may be shown: that of pages in use, if it is larger. */
+uint64_t at_pages_shown(struct mountfs *fs, const struct bucket_entry *e);
+/* Would a read up to there go over the end of what is read, where the kernel sees none? -ESTALE. */
+bool at_pages_end(const struct at_handle *h, uint64_t end);
 /* The process that a thread belongs to; 0: not known. */
 pid_t process_of(pid_t tid);
 struct at_handle *handle_ref(struct at_handle *h);

@@ -5,7 +5,6 @@
  */
 #include "fs/fuse_attach_i.h"
 
-#include "base/crc.h"
 #include "fs/attach/keys.h"
 
 #include <fcntl.h>
@@ -21,6 +20,7 @@ void handle_unref(struct at_handle *h)
 {
 	if (!h || __atomic_sub_fetch(&h->refs, 1, __ATOMIC_ACQ_REL))
 		return;
+	at_pages_close(h);
 	if (h->object)
 		object_close(h->object);
 	if (h->writing)
@@ -108,26 +108,18 @@ static int open_fn(struct at_call *c, bool wait)
 	return r ? r : open_entry(c, wait);
 }
 
-/* Are the kernel's pages of the file still true? The last open of each inode is remembered. */
-static bool is_same_version(struct mountfs *fs, const struct bucket_entry *e)
-{
-	uint64_t hash = e->size ^ e->modified_s << 20;
-	struct at_opened *last = &fs->opened[e->ino % AT_OPENED];
-	bool same;
-
-	for (unsigned i = 0; i < MIRRORS_MAX; i++)
-		hash = hash * 31 + crc32c(0, span_str(e->version[i]));
-	LOCK_SCOPE(&fs->at_lock);
-	same = last->ino == e->ino && last->version == hash;
-	*last = (struct at_opened){ .ino = e->ino, .version = hash };
-	return same;
-}
-
 static void fill_open(struct at_call *c)
 {
+	const enum at_pages_use use = c->handle->writing ? AT_PAGES_DROP :
+							   at_pages_open(c->handle, &c->entry);
+
 	c->fi.fh = (uintptr_t)c->handle;
-	c->fi.keep_cache = !c->handle->writing && is_same_version(c->fs, &c->entry);
+	c->fi.keep_cache = use == AT_PAGES_KEEP;
+	c->fi.direct_io = use == AT_PAGES_NONE;
 	c->fi.noflush = !c->handle->writes;
+	/* of the attributes alone, which takes no lock that the open holds: it may be sent here */
+	if (use != AT_PAGES_KEEP && c->handle->object)
+		fuse_lowlevel_notify_inval_inode(c->fs->session, c->entry.ino, -1, 0);
 }
 
 static void open_answer(struct at_call *c, fuse_req_t req, int r)

@@ -44,6 +44,7 @@ struct mountfs {
 	struct at_opened {
 		uint64_t ino, version;
 	} opened[AT_OPENED]; /* what the kernel has pages of */
+	struct at_pages *pages; /* those that are in use, by inode; under at_lock */
 };
 
 static inline struct mountfs *fs_of(fuse_req_t req)

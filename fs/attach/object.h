@@ -15,9 +15,10 @@
  * (O3) A piece at rest is sealed with a key of this machine. One that does not open is fetched
  *      again.
  * (O4) Mirrors: a store is read only when its object has the same size, and the same MD5 if both
- *      tell one, and under the version that was found there; a difference is logged, and that mirror is left alone for this handle. A
- *      mirror that was found after the opening is the second choice until it was seen beside the
- *      listed version, and no choice once that is replaced (object_mirror.c says more).
+ *      tell one, and under the version that was found there; a difference is logged, and that
+ *      mirror is left alone for this handle. A mirror that was found after the opening is the
+ *      second choice until it was seen beside the listed version, and no choice once that is
+ *      replaced (object_mirror.c says more).
  */
 #include "cache/pieces.h"
 #include "fs/attach/bucket.h"
