@@ -665,10 +665,10 @@ def test_a_real_prometheus():
 
 
 def test_monthly_drill():
-    """The script as cron runs it; the page's DAG is a program; and no drill while something really fails."""
-    with open(os.path.join(TOP, "docs", "drills.md")) as f:
-        dag = re.search(r"```python\n(.*?)```", f.read(), re.S).group(1)
-    compile(dag, "drills.md", "exec")
+    """The script as cron runs it; the pages' programs are programs; and no drill while something really fails."""
+    for name in ("drills.md", "changes.md"):
+        with open(os.path.join(TOP, "docs", name)) as f:
+            compile(re.search(r"```python\n(.*?)```", f.read(), re.S).group(1), name, "exec")
     script = os.path.join(PACKAGING, "examples", "monthly-drill")
     with Rig() as rig:
         mount = rig.mount()

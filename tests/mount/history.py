@@ -148,6 +148,20 @@ def test_a_feed_that_is_followed_and_resumed():
         assert log(rig, a.dir) == log(rig, b.dir)
 
 
+def test_a_sensor_that_looks_now_and_then():
+    """Each look gives what came since the last one; the first one begins now."""
+    with Rig() as rig:
+        m = rig.mount()
+        os.mkdir(m.path("in"))
+        write_file(m.path("in", "before"), b"x", sync=True)
+        look = ["changes", m.path("in"), "--position-file", os.path.join(rig.tmp, "position")]
+        assert not [c for c in lines(rig, *look) if "operation" in c]
+        write_file(m.path("in", "after"), b"x", sync=True)
+        write_file(m.path("elsewhere"), b"x", sync=True)
+        assert {c["path"] for c in lines(rig, *look) if "operation" in c} == {"/in/after"}
+        assert not [c for c in lines(rig, *look) if "operation" in c]
+
+
 def test_what_the_journal_no_longer_has():
     with Rig() as rig:
         m = rig.mount()

@@ -245,7 +245,7 @@ def test_two_faces():
                      "mangrove_lost_operations_total 0"):
             assert line in text, text
         assert b"<!doctype html>" in urllib.request.urlopen(base + "/").read()
-        for method, path, status in (("POST", "/sync", 403), ("GET", "/where?path=/", 403), ("POST", "/status", 405),
+        for method, path, status in (("POST", "/sync", 403), ("GET", "/where?path=/", 403), ("GET", "/changes", 403), ("GET", "/log", 403), ("POST", "/status", 405),
                                      ("GET", "/nosuch", 404), ("GET", "/../etc/passwd", 404)):
             try:
                 urllib.request.urlopen(urllib.request.Request(base + path, method=method))
