@@ -138,11 +138,11 @@ def test_a_feed_that_is_followed_and_resumed():
             write_file((a if i % 2 else b).path(f"f{i}"), b"x", sync=True)
         p, reader = follow()
         wait_until(lambda: "/f8" in seen, "what was done meanwhile")
+        wait_until(lambda: int(read_file(note)) > position, "how far it has come is noted")
         p.kill()
         p.wait()
         reader.join()
         assert sorted(set(seen)) == ["/begin"] + [f"/f{i}" for i in range(9)], seen
-        assert int(read_file(note)) > position
         rig.run("sync", a.dir)
         wait_until(lambda: b.status()["journal"]["applied_slot"] >= a.status()["journal"]["applied_slot"], "the other mount")
         assert log(rig, a.dir) == log(rig, b.dir)
