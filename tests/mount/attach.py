@@ -492,7 +492,9 @@ def test_odd_keys():
     long = "n" * 300
     shapes = {"a//b": "a/%~e/b", "/x": "%~e/x", "a/./b": "a/%~./b", "a/../b": "a/%~../b", "both": "%~fboth", "both/in": "both/in",
               "marked/": "marked/%~m", "%~e": "%~%%~e", "%41": "%41", "ünï/cödé": "ünï/cödé", "sp ace": "sp ace", "folder_$folder$": None,
-              "empty/": None, "back\\slash": "back\\slash", "new\nline": "new\nline", "q?&=+#": "q?&=+#", long: "%~x"}
+              "empty/": None, "back\\slash": "back\\slash", "new\nline": "new\nline", "q?&=+#": "q?&=+#", long: "%~x",
+              "a b/ lead": "a b/ lead", "trail ": "trail ", "tab\tin": "tab\tin", "e\u0301": "e\u0301", "\u00e9": "\u00e9", "Case": "Case", "case": "case",
+              "🌱/🌳": "🌱/🌳", ".hidden": ".hidden", "...": "...", "/".join("d" * 60): "/".join("d" * 60), "k" * 255: "k" * 255}
     with Buckets() as rig:
         for key, name in shapes.items():
             rig.put("aws", key, b"" if name is None else key.encode())
