@@ -110,6 +110,36 @@ def test_all_stores_are_down_between_the_crash_and_the_mount():
         check(rig.mount(directory=m.dir, cache=os.path.join(rig.tmp, "elsewhere")).path("d"), range(8))
 
 
+def test_killed_again_before_it_arrived():
+    """The next mount takes over what was left, and is killed before any of it is at the stores: nothing is done twice, nothing lost."""
+    with Rig("standin") as rig:
+        m = rig.mount("close=staged")
+        os.mkdir(m.path("d"))
+        for rounds in range(3):
+            for server in rig.servers.values():
+                server.fault(op="put", fault="slow", ms=1000, count=0)
+            pid = m.pid
+            for n in range(4 * rounds, 4 * rounds + 4):
+                write_file(m.path("d", f"f{n}"), content(n))
+                with open(m.path("log"), "ab") as f:  # twice would show
+                    f.write(b"%d\n" % n)
+            m.kill9(pid)
+            m = rig.mount("close=staged", directory=m.dir)
+            check(m.path("d"), range(4 * rounds + 4))
+            m.kill9()
+            for server in rig.servers.values():
+                server.clear()
+            m = rig.mount("close=staged", directory=m.dir)
+            check(m.path("d"), range(4 * rounds + 4))
+            assert m.status()["counters"]["staged_conflicts"] == 0
+        lines = read_file(m.path("log")).split()
+        assert lines == [b"%d" % n for n in range(12)], lines
+        assert sorted(os.listdir(m.dir)) == ["d", "log"], os.listdir(m.dir)
+        m.umount()
+        m = rig.mount(directory=m.dir, cache=os.path.join(rig.tmp, "elsewhere"))
+        check(m.path("d"), range(12))
+
+
 def test_others_see_no_name_before_its_contents():
     """A file is written aside and renamed: who sees the new name sees what was written."""
     with Rig("standin") as rig:
