@@ -8,6 +8,8 @@
  *      evaluated, or it was abandoned: before, the operation may have to be given again.
  * (H3) A store that is slow is tried again for as long as it takes; one that is down lacks the copy
  *      once the others have it, and repair makes it.
+ * (H4) Where the log is full, the oldest copies that only slow stores lack make room: they are
+ *      lacking then.
  */
 #include "fs/data/data_i.h"
 
@@ -15,6 +17,8 @@
 
 #define RETRY_LEAST_NS (NS_PER_S / 2)
 #define RETRY_MOST_NS (30 * NS_PER_S)
+/* So much room is made at a time: files go as a whole. */
+#define ROOM_BYTES (64 * MiB)
 /* A copy for a slow store may take so long. */
 #define SLOW_NS (120 * NS_PER_S)
 /* Who looked up a chunk a moment ago, before the stores had it, may read it here still. */
@@ -248,32 +252,6 @@ static void drain_soon(struct upload *u)
 		try_later(u);
 }
 
-int upload_stage(struct data *d, struct span plain, struct upload **ret)
-{
-	_cleanup_(blob_unrefp) struct blob *blob = NULL;
-	struct staged_chunk c;
-	struct upload *u;
-	int r = upload_seal(d, plain, &u, &blob);
-
-	if (r < 0)
-		return r;
-	c = (struct staged_chunk){ .seal = u->seal, .want = u->want };
-	r = staging_add(d->o.staging, &c, blob);
-	budget_give(d->sent_budget, u->charged);
-	u->charged = 0;
-	if (r < 0) {
-		upload_unref(u);
-		upload_unref(u);
-		return r;
-	}
-	list_add(u);
-	upload_count(u, true);
-	upload_offer(u, blob);
-	*ret = u;
-	drain_soon(u);
-	return 0;
-}
-
 /* Without room for it the copy is lacking. */
 static void stage_late(void *arg)
 {
@@ -324,21 +302,69 @@ static struct upload **staged_uploads(struct data *d)
 	return list;
 }
 
-void data_give_up_late(struct data *d)
+/* What only slow stores lack is lacking from now on. Answers whether there was any of it. */
+static bool give_up(struct upload *u)
 {
-	_cleanup_free_ struct upload **list = d->o.staging ? staged_uploads(d) : NULL;
+	struct data *d = u->data;
+	bool any;
+
+	if (!upload_acknowledged(u))
+		return false;
+	lock_take(&u->sync.lock);
+	any = (u->sync.stored | u->sync.failed) != u->want;
+	u->sync.failed |= u->want & ~u->sync.stored;
+	lock_give(&u->sync.lock);
+	upload_report(u);
+	LOCK_SCOPE(&d->sync.lock);
+	u->retry_ns = 0; /* it settles at once, unless it is under way */
+	return any;
+}
+
+static void give_up_late(struct data *d, uint64_t bytes)
+{
+	_cleanup_free_ struct upload **list = staged_uploads(d);
+	uint64_t sum = 0;
 
 	for (struct upload **at = list; at && *at; at++) {
-		struct upload *u = *at;
-
-		if (upload_acknowledged(u)) {
-			lock_take(&u->sync.lock);
-			u->sync.failed |= u->want & ~u->sync.stored;
-			lock_give(&u->sync.lock);
-			upload_report(u);
-		}
-		upload_unref(u);
+		if (sum < bytes && give_up(*at))
+			sum += (*at)->seal.length;
+		upload_unref(*at);
 	}
+	event_set(&d->wake);
+}
+
+void data_give_up_late(struct data *d)
+{
+	if (d->o.staging)
+		give_up_late(d, UINT64_MAX);
+}
+
+int upload_stage(struct data *d, struct span plain, struct upload **ret)
+{
+	_cleanup_(blob_unrefp) struct blob *blob = NULL;
+	struct staged_chunk c;
+	struct upload *u;
+	int r = upload_seal(d, plain, &u, &blob);
+
+	if (r < 0)
+		return r;
+	c = (struct staged_chunk){ .seal = u->seal, .want = u->want };
+	r = staging_add(d->o.staging, &c, blob);
+	budget_give(d->sent_budget, u->charged);
+	u->charged = 0;
+	if (r < 0) {
+		upload_unref(u);
+		upload_unref(u);
+		if (r == -ENOSPC) /* (H4) */
+			give_up_late(d, ROOM_BYTES);
+		return r;
+	}
+	list_add(u);
+	upload_count(u, true);
+	upload_offer(u, blob);
+	*ret = u;
+	drain_soon(u);
+	return 0;
 }
 
 /* ---- the WRITEs ---- */

@@ -245,7 +245,7 @@ def test_a_slow_store_gets_its_copies_from_the_staging_log():
     """Without close=staged, too: what is beyond the memory for late copies waits on the disk, and nothing is lacking."""
     with Rig("standin") as rig:
         m = rig.mount("memory=256M")
-        rig.servers["google"].fault(op="put", fault="slow", bytes_per_s=4_000_000, ms=200, count=0)
+        rig.servers["google"].fault(op="put", fault="slow", bytes_per_s=1_000_000, ms=0, count=0)
         os.mkdir(m.path("d"))
         for n in range(12):
             write_file(m.path("d", f"f{n}"), pattern(n, 8 << 20))
@@ -258,6 +258,23 @@ def test_a_slow_store_gets_its_copies_from_the_staging_log():
         assert not [n for n in os.listdir(os.path.join(m.cache, "staged")) if n.startswith("c-")]
         replicas = os.getxattr(m.path("d", "f11"), "user.mangrove.replicas").decode()
         assert "google=1/1" in replicas, replicas
+
+
+def test_a_full_log_gives_up_late_copies_first():
+    """A store far slower than the writer for the whole run: what does not fit the log lacks there, and the writer goes on."""
+    with Rig("standin") as rig:
+        m = rig.mount("close=staged,memory=256M,cache_size=256M")
+        rig.servers["google"].fault(op="put", fault="slow", bytes_per_s=500_000, ms=0, count=0)
+        os.mkdir(m.path("d"))
+        for n in range(40):
+            write_file(m.path("d", f"f{n}"), pattern(n, 4 << 20))
+        wait_until(lambda: m.store("google")["deficit_chunks"] > 0, "late copies make room")
+        staged = os.path.join(m.cache, "staged")
+        assert sum(os.path.getsize(os.path.join(staged, n)) for n in os.listdir(staged) if n.startswith("c-")) <= 65 << 20
+        rig.servers["google"].clear()
+        m.wait_healthy()
+        for n in range(40):
+            assert read_file(m.path("d", f"f{n}")) == pattern(n, 4 << 20)
 
 
 def test_two_daemons_on_one_folder():
