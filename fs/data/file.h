@@ -129,7 +129,6 @@ must_check int file_clone(struct file *from, uint64_t off, struct file *to, uint
  */
 must_check int data_adopt(struct data *d, const struct op *write, uint64_t no);
 
-
 /* The mount ends: copies that only slow stores lack are lacking from now on, and reported. */
 void data_give_up_late(struct data *d);
 

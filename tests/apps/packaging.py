@@ -25,7 +25,7 @@ import urllib.request
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 from rig import Rig, Skip, cached, main, program, read_file, wait_until, write_file  # noqa: E402
-from environments import virtual_environment  # noqa: E402
+from environments import kubernetes_validate  # noqa: E402
 
 TOP = os.path.abspath(os.path.join(HERE, "..", ".."))
 PACKAGING = os.path.join(TOP, "packaging")
@@ -688,19 +688,14 @@ def test_monthly_drill():
 # ---- containers ----
 
 
-def schema_checker():
-    """kubernetes-validate, which brings the schemas with it."""
-    return os.path.join(os.path.dirname(virtual_environment("kubernetes-validate", "kubernetes-validate")), "kubernetes-validate")
-
-
 def test_kubernetes_manifests():
     manifests = sorted(glob.glob(os.path.join(PACKAGING, "kubernetes", "*.yaml")))
     assert len(manifests) == 3
-    run(schema_checker(), "--strict", *manifests)
+    run(kubernetes_validate(), "--strict", *manifests)
     with tempfile.TemporaryDirectory() as folder:  # the checker checks
         bad = os.path.join(folder, "bad.yaml")
         write_file(bad, text_of("kubernetes", "pod.yaml").replace("mountPath", "mountpath").encode())
-        assert run(schema_checker(), "--strict", bad, check=False).returncode
+        assert run(kubernetes_validate(), "--strict", bad, check=False).returncode
     daemon = text_of("kubernetes", "daemonset.yaml")
     options = re.search(r"^ +- (allow_other,\S+)$", daemon, re.M).group(1)
     with Rig() as rig:  # the options of the DaemonSet are options

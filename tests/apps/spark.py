@@ -8,7 +8,6 @@ Installs PySpark from PyPI (450 MB) into an environment of the tests' cache (1 G
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,15 +16,9 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "lib"))
-from environments import virtual_environment  # noqa: E402
+from environments import spark  # noqa: E402
 from jobs import Job, contents, run_through_outage  # noqa: E402
-from rig import Rig, Skip, main, read_file, wait_until  # noqa: E402
-
-
-def spark():
-    if not shutil.which("java"):
-        raise Skip("java is not installed")
-    return virtual_environment("spark", "pyspark==4.3.0", megabytes=1200)
+from rig import Rig, main, read_file, wait_until  # noqa: E402
 
 
 def job(rig, name, folder, size, *more):
@@ -125,6 +118,13 @@ def test_streaming_killed_and_restarted():
         check(mount, second)
 
 
+# $0 is seen at the place of $1. No other mount is kept: one that is unmounted elsewhere would live on here.
+SECOND_MOUNT = """mount --bind "$0" "$1"
+awk -v keep="$1" '$3 ~ /^fuse/ && $2 != keep { print $2 }' /proc/self/mounts | while read -r mount; do umount -l "$mount"; done
+shift; exec "$@"
+"""
+
+
 class Cluster:
     """A master and two workers, each with an address of the loopback for a host of its own; the second one sees another mount at the same path."""
 
@@ -147,8 +147,7 @@ class Cluster:
             master = self.start("master.Master", "--host", "127.0.0.1", "--port", "0")
             self.url = wait_until(lambda: re.search(r"spark://127\.0\.0\.1:\d+", master.tail()), "the master is there").group(0)
             self.worker("127.0.0.1")
-            bind = f'mount --bind "{self.second.dir}" "{self.mount.dir}" && exec "$@"'
-            self.worker("127.0.0.2", inside=("unshare", "-m", "--propagation", "slave", "sh", "-c", bind, "sh"))
+            self.worker("127.0.0.2", inside=("unshare", "-m", "sh", "-c", SECOND_MOUNT, self.second.dir, self.mount.dir))
         except BaseException:
             self.stack.close()
             raise

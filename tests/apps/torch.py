@@ -12,13 +12,9 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[0] = os.path.join(HERE, "..", "lib")  # and not this folder: a file here has the name of a library
-from environments import virtual_environment  # noqa: E402
+from environments import torch  # noqa: E402
 from jobs import Hung, Job, contents, run_through_outage  # noqa: E402
 from rig import Rig, main, wait_until  # noqa: E402
-
-
-def torch():
-    return virtual_environment("torch", "torch==2.15.0", "numpy==2.4.*", "safetensors==0.8.0", "webdataset==1.0.2", megabytes=6000)
 
 
 def job(name, folder, size):

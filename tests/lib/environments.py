@@ -58,3 +58,21 @@ def _run(command, what):
     if out.returncode:
         said = (out.stderr or out.stdout).strip().splitlines() or [f"exit {out.returncode}"]
         raise Skip(f"{what} cannot be had: {said[-1]}")
+
+
+# ---- what the tests use ----
+
+
+def torch():
+    return virtual_environment("torch", "torch==2.15.0", "numpy==2.4.*", "safetensors==0.8.0", "webdataset==1.0.2", megabytes=6000)
+
+
+def spark():
+    if not shutil.which("java"):
+        raise Skip("java is not installed")
+    return virtual_environment("spark", "pyspark==4.3.0", megabytes=1200)
+
+
+def kubernetes_validate():
+    """A checker that brings the schemas of Kubernetes with it."""
+    return os.path.join(os.path.dirname(virtual_environment("kubernetes-validate", "kubernetes-validate")), "kubernetes-validate")

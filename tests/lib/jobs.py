@@ -97,6 +97,11 @@ def run_through_outage(rig, name, command, limit=LIMIT_S):
     return lines
 
 
+def check_call(*command):
+    with Job(command) as job:
+        return job.wait()
+
+
 def contents(top):
     """Every file's bytes by its name."""
     return {os.path.relpath(os.path.join(folder, name), top): read_file(os.path.join(folder, name))
