@@ -16,7 +16,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "lib"), HERE]
 from attach import TREE, Buckets, attach, fails, files_below, halted, mirrored  # noqa: E402
-from rig import Rig, main, pattern, program, read_file, write_file  # noqa: E402
+from rig import Rig, complaints, main, pattern, program, read_file, write_file  # noqa: E402
 from standin import Azure, Standin  # noqa: E402
 
 
@@ -204,6 +204,56 @@ def test_all_mirrors_stop():
                 time.sleep(0.5)
         with halted(rig, *rig.servers):
             m.umount()
+
+
+def states(rig, path):
+    """What `where` says each of the mirrors has, and by what it was compared."""
+    out = rig.run("where", path, "--json", check=False)
+    assert out.stdout, out
+    told = [(s["state"], s["compared"]) for s in json.loads(out.stdout)["stores"]]
+    assert out.returncode == (0 if all(state == "same" for state, _ in told) else 3), out
+    return told
+
+
+def test_mirrors_that_differ():
+    """Of another size or with another MD5: not read for that file, and said; without an MD5 size alone is compared, and said, too."""
+    with Buckets() as rig:
+        for where, size, content in (("aws", b"right", b"right"), ("google", b"wrong size", b"wrong"), ("azure", b"right", b"right")):
+            for key, data in (("same", b"same"), ("size", size), ("content", content), ("lacks", b"here")):
+                rig.put(where, key, data)
+        m = mirrored(rig)
+        assert len(os.listdir(m.path("data"))) == 4
+        rig.delete("google", "lacks")
+        replicas = ["aws", "google", "azure"]
+        found = {name: states(rig, m.path("data", name)) for name in ("same", "size", "content", "lacks")}
+        assert found["same"] == [("same", "md5")] * 3, found
+        said = [state for state, _ in found["size"]]  # whichever of them was listed
+        assert said in (["same", "another size", "same"], ["another size", "same", "another size"]), found
+        assert found["lacks"][1][0] == "missing", found
+        assert found["content"] == [("same", "md5"), ("other contents", "md5"), ("same", "md5")], found
+        for _ in range(3):
+            assert read_file(m.path("data/size")) in (b"right", b"wrong size")
+        with open(m.path("data/content"), "rb") as f:
+            listed = f.read()
+        assert listed in (b"right", b"wrong")
+        rig.servers["google"].fault(op="head", fault="status", status=403, count=0)
+        assert states(rig, m.path("data/same"))[replicas.index("google")][0] == "Permission denied"
+        rig.servers["google"].clear()
+        m.umount()
+
+
+def test_a_mirror_with_other_bytes_is_not_read():
+    """The store that was listed serves all of it, though another one is as near."""
+    with Buckets() as rig:
+        right, wrong = pattern("right", 30 << 20), pattern("wrong", 30 << 20)
+        rig.put("aws", "big", right)
+        rig.put("google", "big", wrong)
+        rig.put("azure", "big", right)
+        m = mirrored(rig, "memory=256M")
+        seen = read_file(m.path("data/big"))
+        assert seen in (right, wrong), "a mixture of two objects"
+        assert any("other contents" in line for line in complaints(m.log)), complaints(m.log)
+        m.umount()
 
 
 if __name__ == "__main__":
