@@ -7,7 +7,7 @@ import shutil
 import statistics
 import subprocess
 
-from yard import (BenchRig, MiB, children_s, curl, curl_ranges, drop_page_cache_of, passthrough, processor_s, read_all,
+from yard import (BenchRig, MiB, children_s, curl, curl_ranges, drop_page_cache_of, favour, passthrough, processor_s, read_all,
                   read_streams, read_tensors, timed, wait_until, write_all)
 from rig import Mount
 
@@ -76,6 +76,7 @@ class Cold:
                 "--log-file", log)
         m = Mount(rig, place, cache, "", log)
         rig.mounts.append(m)
+        favour(m.pid)
         return m, m.path("data/f")
 
     def read(self, place, program):

@@ -21,8 +21,19 @@ PASSTHROUGH = "/usr/share/doc/libfuse3-dev/examples/passthrough_ll.c"
 RANGES = 24  # at one time: as many as a mount reads ahead
 
 
+def favour(pid):
+    """Linux shares its cores by session, and a daemon has one of its own: what is measured goes before who else works here."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/autogroup", "w") as f:
+        f.write("-20")
+
+
 class BenchRig(Rig):
     """A volume on three servers without authentication, so that curl can speak to them as well."""
+
+    def mount(self, *arguments, **more):
+        m = super().mount(*arguments, **more)
+        favour(m.pid)
+        return m
 
     def _file_stores(self):
         self.servers = {n: self.stack.enter_context(Standin("gcs", "--bucket", "mangrove", program=program("mangrove-standin")))
