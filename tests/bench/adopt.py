@@ -10,7 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from run import BenchRig, timed  # noqa: E402
+from yard import BenchRig, timed  # noqa: E402
 
 PREFIX = "/storage/v1/b/mangrove/o?prefix=raw/&maxResults=1000"
 
