@@ -10,12 +10,12 @@
 
 #include "base/crypto.h"
 #include "base/log.h"
-#include "base/text.h"
 #include "fs/data/repack.h"
 #include "fs/import_i.h"
 
 #define SEALERS 8
 #define SMALL (2 * (uint64_t)MiB)
+#define HEAD_NS (15 * NS_PER_S)
 #define BATCH 512u    /* files known ahead */
 #define PACK_MAX 512u /* files in one chunk */
 
@@ -156,18 +156,20 @@ static int next_foreign(struct import *im, uint64_t ino, uint64_t from, struct p
 
 /* ---- is it what the store has? ---- */
 
-/* The MD5 of the object, where its version is one: S3, not written in parts. */
+/* The MD5 of the object, in the version that is read, if its store knows one. */
 static bool known_md5(struct import *im, const struct foreign *f, uint8_t ret[MD5_LEN])
 {
-	const char *text = (const char *)f->version.data;
+	const struct head_req req = { .name = f->key, .deadline_ns = clock_now() + HEAD_NS };
+	_cleanup_(store_call_unrefp) struct store_call *call = NULL;
 	struct store *store;
 	char err[256];
 
-	if (f->version.len != 2 * MD5_LEN + 2 || text[0] != '"' ||
-	    sources_store(im->volume->sources, f->source, &store, err, sizeof(err)))
+	if (sources_store(im->volume->sources, f->source, &store, err, sizeof(err)) ||
+	    store_head_wait(store, &req, &call) != 0 || !call->has_md5 ||
+	    !span_equal(span_str(call->version), f->version))
 		return false;
-	return strncmp(store->url, "s3://", 5) == 0 &&
-	       hex_decode(text + 1, 2 * MD5_LEN, ret, MD5_LEN) == 0;
+	memcpy(ret, call->md5, MD5_LEN);
+	return true;
 }
 
 static bool is_whole(const struct piece_of_file *p, const struct foreign *f)
@@ -175,46 +177,21 @@ static bool is_whole(const struct piece_of_file *p, const struct foreign *f)
 	return p->row.foreign_offset == 0 && p->row.length == f->size;
 }
 
-/* The object is read again, for its MD5 alone. */
-static int read_again(struct import *im, const struct piece_of_file *p, uint8_t ret[MD5_LEN])
-{
-	_cleanup_(md5_freep) struct md5 *h = md5_new();
-	int r = h ? 0 : fail(-ENOMEM);
-
-	for (uint64_t at = 0; r == 0 && at < p->row.length; at += CHUNK_MAX) {
-		const size_t len = MIN(p->row.length - at, (uint64_t)CHUNK_MAX);
-		_cleanup_buf_ struct buf b = BUF_INIT(CHUNK_MAX);
-
-		r = sources_fetch(im->volume->sources, p->row.bytes, at, len, &b);
-		if (r == 0)
-			md5_update(h, buf_span(&b));
-	}
-	if (r == 0)
-		md5_final(h, ret);
-	return r;
-}
-
 /*
- * Is what was read (its MD5) the object? With SSE-KMS an ETag only looks like an MD5: then it is as
- * good when a second reading gives the same. 0 and *ret_verified, -EIO: two readings differ.
+ * Is what was read (its MD5) the object? 0 and *ret_verified; -EIO: it is not. A part of an object,
+ * and one whose store knows no MD5, were read under a condition on the version.
  */
 static int judge(struct import *im, const struct piece_of_file *p, const uint8_t got[MD5_LEN],
 		 bool *ret_verified)
 {
-	uint8_t known[MD5_LEN], again[MD5_LEN];
+	uint8_t known[MD5_LEN];
 	struct foreign f;
-	int r;
 
 	*ret_verified = false;
 	if (foreign_decode(p->row.bytes, &f) || !is_whole(p, &f) || !known_md5(im, &f, known))
 		return 0;
-	*ret_verified = memcmp(got, known, MD5_LEN) == 0;
-	if (*ret_verified)
-		return 0;
-	r = read_again(im, p, again);
-	if (r == 0 && memcmp(got, again, MD5_LEN) != 0)
-		return fail(-EIO);
-	return r;
+	*ret_verified = true;
+	return memcmp(got, known, MD5_LEN) == 0 ? 0 : fail(-EIO);
 }
 
 /* ---- small contents ---- */
