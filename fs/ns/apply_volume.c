@@ -155,9 +155,11 @@ int apply_fence(struct apply *a)
 
 static int note_grace(struct apply *a)
 {
-	const struct grace_row row = { .seconds = a->op->size };
+	const struct grace_row row = { .seconds = a->op->size, .since_ns = a->op->time_ns };
+	struct grace_row last;
+	const int r = ns_grace(a->view, &last);
 
-	return grace_row_store(a->view, &row);
+	return r || last.seconds == row.seconds ? r : grace_row_store(a->view, &row);
 }
 
 /* Whoever collects says how long it has waited; from then on all mounts go by that. */

@@ -189,7 +189,7 @@ int chunk_author(struct view *v, const uint8_t id[CHUNK_ID_SIZE], struct mount_r
 
 int chunk_collect(struct view *v, const uint8_t id[CHUNK_ID_SIZE], uint64_t slot, bool *ret_done)
 {
-	struct mount_row author = { .status = MOUNT_UNMOUNTED };
+	struct mount_row author;
 	struct chunk_row row;
 	int r = chunk_load(v, id, &row);
 
@@ -198,12 +198,14 @@ int chunk_collect(struct view *v, const uint8_t id[CHUNK_ID_SIZE], uint64_t slot
 		return r == VIEW_MISSING ? 0 : r;
 	if (!row.dead || row.dead > slot)
 		return 0;
-	*ret_done = true;
+	if (!chunk_is_collected(&row)) {
+		row.stores = row.want = 0;
+		*ret_done = true;
+		return chunk_store(v, id, &row);
+	}
 	r = chunk_author(v, id, &author);
-	if (r < 0)
+	if (r < 0 || (r == 0 && (author.status == MOUNT_MOUNTED || author.slot > slot)))
 		return r;
-	if (author.status != MOUNT_MOUNTED)
-		return view_delete(v, COL_CHUNK, span_of(id, CHUNK_ID_SIZE));
-	row.stores = row.want = 0;
-	return chunk_store(v, id, &row);
+	*ret_done = true;
+	return view_delete(v, COL_CHUNK, span_of(id, CHUNK_ID_SIZE));
 }

@@ -6,9 +6,9 @@
  * (K1) live = sum of the lengths of all extents that refer to the chunk.
  * (K2) dead = 0 as long as live > 0; else the slot in which the last live byte went.
  * (K3) A row in COL_DEFICIT: the chunk is alive, the store is in `want` and not in `stores`.
- * (K4) Dead and wanted nowhere: it was collected while its author was mounted. Its objects may be
- *      gone: nothing brings it back. The row stays until its author has ended, so that a late WRITE
- *      fails instead of referring to nothing.
+ * (K4) Dead and wanted nowhere: it was collected, and its objects may be gone: nothing brings it
+ *      back. The row stays as a mark until its author has ended for the grace, so that a late
+ *      WRITE fails instead of referring to nothing.
  */
 #include "cache/view.h"
 #include "fs/ns/op.h"
@@ -33,7 +33,10 @@ must_check int chunk_stored(struct view *v, const uint8_t id[CHUNK_ID_SIZE], uin
  * negative.
  */
 must_check int chunk_author(struct view *v, const uint8_t id[CHUNK_ID_SIZE], struct mount_row *ret);
-/* Forgets a chunk that died at or before the slot (K4). *ret_done: it was one. */
+/*
+ * Marks a chunk that died at or before the slot as collected; of one that is marked, and whose
+ * author had ended by that slot, the row goes (K4). *ret_done: did it do either?
+ */
 must_check int chunk_collect(struct view *v, const uint8_t id[CHUNK_ID_SIZE], uint64_t slot,
 			     bool *ret_done);
 static inline bool chunk_is_collected(const struct chunk_row *row)

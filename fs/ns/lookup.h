@@ -51,8 +51,8 @@ must_check int ns_volume(struct view *v, struct volume_row *ret, struct buf *ret
 must_check int ns_totals(struct view *v, struct totals_row *ret);
 /* NS_MISSING: none was announced yet. */
 must_check int ns_checkpoint(struct view *v, struct checkpoint_row *ret);
-/* How long what is dead stays in the stores, seconds. */
-must_check int ns_grace(struct view *v, uint64_t *ret);
+/* How long what is dead stays in the stores. */
+must_check int ns_grace(struct view *v, struct grace_row *ret);
 /* Who wrote a chunk, without its name; NS_MISSING: its number was never given. */
 must_check int ns_chunk_author(struct view *v, const uint8_t id[CHUNK_ID_SIZE],
 			       struct mount_row *ret);
@@ -80,6 +80,8 @@ must_check int ns_deficits(struct view *v, const uint8_t *after_id, unsigned aft
 			   ns_deficit_fn *fn, void *arg);
 /* The URL of a source of foreign extents (foreign.h); appends. */
 must_check int ns_source(struct view *v, uint32_t number, struct buf *ret_url);
+/* NS_MISSING: it has a name, or there is none. */
+must_check int ns_orphan(struct view *v, uint64_t ino, struct orphan_row *ret);
 /* Inodes without a name, after `after`. */
 typedef int ns_orphan_fn(uint64_t ino, const struct orphan_row *row, void *arg);
 must_check int ns_orphans(struct view *v, uint64_t after, ns_orphan_fn *fn, void *arg);

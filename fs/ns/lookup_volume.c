@@ -25,12 +25,12 @@ int ns_checkpoint(struct view *v, struct checkpoint_row *ret)
 	return answer(checkpoint_row_load(v, ret));
 }
 
-int ns_grace(struct view *v, uint64_t *ret)
+int ns_grace(struct view *v, struct grace_row *ret)
 {
-	struct grace_row row = { .seconds = GRACE_DEFAULT_S };
-	const int r = grace_row_load(v, &row);
+	const int r = grace_row_load(v, ret);
 
-	*ret = row.seconds;
+	if (r == VIEW_MISSING)
+		*ret = (struct grace_row){ .seconds = GRACE_DEFAULT_S };
 	return r == VIEW_MISSING ? 0 : r;
 }
 
@@ -161,6 +161,11 @@ int ns_deficits(struct view *v, const uint8_t *after_id, unsigned after_store, n
 		w.after = span_of(key, sizeof(key));
 	}
 	return view_walk(v, COL_DEFICIT, SPAN_NULL, w.after, deficit_one, &w);
+}
+
+int ns_orphan(struct view *v, uint64_t ino, struct orphan_row *ret)
+{
+	return answer(orphan_load(v, ino, ret));
 }
 
 static int orphan_one(struct span key, struct span value, void *arg)

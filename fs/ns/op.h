@@ -72,9 +72,9 @@ enum op_kind {
 	 */
 	OP_REPACK = 44,
 	/*
-	 * chunks: ids of dead ones, which are forgotten if they died at or before slot `saw`; size
+	 * chunks: ids of dead ones, which are collected if they died at or before slot `saw`; size
 	 * = the grace in seconds that was waited, from now on that of all mounts. -EINVAL: less
-	 * than GRACE_LEAST_S. Result value = chunks forgotten
+	 * than GRACE_LEAST_S. Result value = chunks collected
 	 */
 	OP_COLLECT = 45,
 

@@ -536,15 +536,19 @@ int grace_row_encode(const struct grace_row *r, struct buf *ret)
 	const size_t begin = ret->len;
 
 	write_varint(&w, r->seconds);
+	write_varint(&w, r->since_ns);
 	return finish(&w, begin);
 }
 
 int grace_row_decode(struct span s, struct grace_row *ret)
 {
 	struct reader rd = READER(s);
-	const struct grace_row r = { .seconds = read_varint(&rd) };
-	const int error = read_end(&rd);
+	struct grace_row r;
+	int error;
 
+	r.seconds = read_varint(&rd);
+	r.since_ns = read_varint(&rd);
+	error = read_end(&rd);
 	if (error)
 		return error;
 	*ret = r;

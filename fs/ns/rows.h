@@ -195,6 +195,7 @@ must_check int checkpoint_row_decode(struct span s, struct checkpoint_row *ret);
  */
 struct grace_row {
 	uint64_t seconds;
+	uint64_t since_ns; /* when it became that */
 };
 #define GRACE_DEFAULT_S (24 * 3600)
 #define GRACE_LEAST_S 60

@@ -161,7 +161,7 @@ static void save_rows(void)
 	SAVE_ROW("totals", COL_VOLUME, totals_row, .files = 1, .directories = 2, .bytes = 3);
 	SAVE_ROW("checkpoint", COL_VOLUME, checkpoint_row, .slot = 300, .mount = 1,
 		 .manifest = "the hash of a manifest");
-	SAVE_ROW("grace", COL_VOLUME, grace_row, .seconds = 3600);
+	SAVE_ROW("grace", COL_VOLUME, grace_row, .seconds = 3600, .since_ns = 7);
 	SAVE_ROW("source", COL_SOURCE, source_row, .url = SPAN_LITERAL("s3://raw"));
 	SAVE_ROW("result", COL_RESULT, result_row, .error = -ENOENT, .value = 0);
 	MUST(bucket_edit(SPAN_NULL, 0, &a, &bucket) == 0);

@@ -87,7 +87,7 @@ struct model {
 	unsigned n_references;
 	char sources[MODEL_REFERENCES][16]; /* URLs; number i + 1 */
 	unsigned n_sources;
-	uint64_t grace_s; /* 0: nobody said */
+	uint64_t grace_s, grace_since; /* 0: nobody said */
 	char keyslots[KEYSLOTS_MAX][16]; /* "": free */
 };
 

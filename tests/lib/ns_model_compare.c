@@ -329,7 +329,7 @@ static void compare_keyslots(struct model *m, struct view *v)
 
 void model_compare(struct model *m, struct view *v)
 {
-	uint64_t grace_s;
+	struct grace_row grace;
 
 	compare_nodes(m, v);
 	assert_int_equal(ns_orphans(v, 0, compare_orphan, m), 0);
@@ -338,8 +338,9 @@ void model_compare(struct model *m, struct view *v)
 	compare_mounts(m, v);
 	compare_attached(m, v);
 	compare_totals(m, v);
-	assert_int_equal(ns_grace(v, &grace_s), 0);
-	assert_int_equal(grace_s, m->grace_s ? m->grace_s : 24 * 3600);
+	assert_int_equal(ns_grace(v, &grace), 0);
+	assert_int_equal(grace.seconds, m->grace_s ? m->grace_s : 24 * 3600);
+	assert_int_equal(grace.since_ns, m->grace_since);
 	compare_sources(m, v);
 	compare_keyslots(m, v);
 }

@@ -335,18 +335,26 @@ int model_collect(struct model *m, const struct apply_context *ctx, const struct
 {
 	if (op->size < 60 || op->saw >= ctx->slot)
 		return EINVAL;
-	m->grace_s = op->size;
+	if (op->size != (m->grace_s ? m->grace_s : 24 * 3600)) {
+		m->grace_s = op->size;
+		m->grace_since = op->time_ns;
+	}
 	for (size_t i = 0; i < op->n_chunks; i++) {
 		const uint8_t *id = op->chunks[i].id;
 		struct model_chunk *c = model_chunk(m, id);
-		const unsigned author = m->block_owner[id[3]];
+		const unsigned owner = m->block_owner[id[3]];
+		const struct model_mount *author = owner ? &m->mounts[owner - 1] : NULL;
 
 		if (!c || !c->dead || c->dead > op->saw)
 			continue;
-		if (author && m->mounts[author - 1].status == MOUNT_MOUNTED)
+		if (c->c.want) {
 			c->c.stores = c->c.want = 0;
-		else
-			c->gone = true;
+			++*ret_value;
+			continue;
+		}
+		if (author && (author->status == MOUNT_MOUNTED || author->slot > op->saw))
+			continue;
+		c->gone = true;
 		++*ret_value;
 	}
 	return 0;

@@ -188,10 +188,10 @@ static bool is_known(const struct op_chunk *c)
 static void test_collect(void **state)
 {
 	const struct op_chunk a = chunk('a', 100);
-	uint64_t grace;
+	struct grace_row grace;
 
 	assert_int_equal(ns_grace(rig.view, &grace), 0);
-	assert_int_equal(grace, GRACE_DEFAULT_S);
+	assert_int_equal(grace.seconds, GRACE_DEFAULT_S);
 	assert_int_equal(write_chunk(R, f, 0, 0, 100, 'a'), 0);
 	rig.slot += 10;
 	assert_int_equal(collect('a', rig.slot - 1), 0);
@@ -205,10 +205,14 @@ static void test_collect(void **state)
 	assert_int_equal(collect('a', rig.slot), -EINVAL); /* its own slot, not over yet */
 	assert_int_equal(collect('a', rig.slot - 1), 0);
 	assert_int_equal(rig.res.value, 1);
-	assert_false(is_known(&a));
+	assert_int_equal(chunk_of(R, 'a').want, 0);
 	assert_int_equal(ns_grace(rig.view, &grace), 0);
-	assert_int_equal(grace, GRACE_LEAST_S);
-	assert_int_equal(write_chunk(R, f, 0, 0, 100, 'a'), 0); /* nobody's number: as if new */
+	assert_int_equal(grace.seconds, GRACE_LEAST_S);
+	assert_in_range(grace.since_ns, 1, rig.time_ns - 1); /* the first time, not the last */
+	assert_int_equal(write_chunk(R, f, 0, 0, 100, 'a'), -ESTALE);
+	assert_int_equal(collect('a', rig.slot - 1), 0); /* nobody's number: the mark goes */
+	assert_int_equal(rig.res.value, 1);
+	assert_false(is_known(&a));
 }
 
 static void test_collect_grace(void **state)
@@ -246,8 +250,15 @@ static void test_collect_of_a_living_author(void **state)
 						   .number = 1,
 						   .value = span_of(other, sizeof(other)) }),
 			 0);
+	assert_int_equal(rig_apply(R, op), 0);
+	assert_int_equal(rig.res.value, 0);
 	assert_int_equal(rig_apply(R, (struct op){ .kind = OP_UNMOUNT }), 0);
+	rig.slot++;
 	op.number = 2;
+	assert_int_equal(rig_apply_as(R, other, op), 0);
+	assert_int_equal(rig.res.value, 0); /* it ended after that slot */
+	op.number = 3;
+	op.saw = rig.slot - 1;
 	assert_int_equal(rig_apply_as(R, other, op), 0);
 	assert_int_equal(rig.res.value, 1);
 	assert_false(is_known(&c));

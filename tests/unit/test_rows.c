@@ -240,7 +240,7 @@ static void test_small_rows(void **state)
 {
 	const struct orphan_row orphan = { .slot = 300, .time_ns = 1 };
 	const struct totals_row totals = { .files = 1, .directories = 2, .bytes = 1ull << 50 };
-	const struct grace_row grace = { .seconds = 300 };
+	const struct grace_row grace = { .seconds = 300, .since_ns = 1 };
 	const struct result_row result = { .error = -ENOTEMPTY, .value = 1ull << 40 };
 	const struct result_row bad[] = { { .error = 1 }, { .error = -5000 } };
 	_cleanup_buf_ struct buf b = BUF_INIT(LIMIT);
