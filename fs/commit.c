@@ -277,6 +277,11 @@ int commit_refresh(struct commit *c, uint64_t deadline_ns)
 	return 0;
 }
 
+uint64_t commit_verified_ns(struct commit *c)
+{
+	return c->verified_ns;
+}
+
 void commit_status_get(struct commit *c, struct commit_status *ret)
 {
 	LOCK_SCOPE(&c->lock);

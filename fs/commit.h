@@ -199,4 +199,6 @@ struct commit_status {
 	uint64_t verified_ns; /* clock of the last time the tip was verified */
 	uint64_t applied_bytes; /* of records, since the start */
 };
+/* commit_status.verified_ns alone; takes no lock. */
+uint64_t commit_verified_ns(struct commit *c);
 void commit_status_get(struct commit *c, struct commit_status *ret);

@@ -76,7 +76,7 @@ struct commit {
 	uint64_t slot;              /* applied; UINT64_MAX: none */
 	struct state_hash hash;
 	uint8_t owner[INCARNATION_SIZE]; /* of the next slot */
-	uint64_t verified_ns;
+	_Atomic uint64_t verified_ns;
 	uint64_t applied_bytes;
 	int64_t skew_s;
 	int boot_error;

@@ -146,6 +146,8 @@ static void learned(struct commit *c, const struct record *r, uint64_t proposed_
 	if (commit_apply(c, r, proposed_ns))
 		return;
 	lock_take(&c->lock);
+	if (proposed_ns) /* it stood upon the tip of then */
+		c->verified_ns = MAX(c->verified_ns, proposed_ns);
 	c->tip.behind = true; /* until a look finds nothing */
 	lock_give(&c->lock);
 	c->task.streak++;

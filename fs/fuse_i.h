@@ -92,6 +92,12 @@ int interrupts_start(struct mountfs *fs);
 /* Waits for the last answer. */
 void interrupts_stop(struct mountfs *fs);
 
+/*
+ * fuse_awake.c: may this operation look at the namespace? False: it was answered. Waits only where
+ * the mount was cut off from the journal for so long that what it shows may be gone.
+ */
+bool is_awake(fuse_req_t req, const char *operation);
+
 /* fuse_reply.c */
 /* Claims, answers, frees. error: 0 or -errno. */
 void later_reply_err(struct later *l, int error);

@@ -110,7 +110,7 @@ void timed_end(const struct later *l)
 		begin(req, &m, #name);                                                             \
 		if (at)                                                                            \
 			at_##name arguments;                                                       \
-		else                                                                               \
+		else if (is_awake(req, #name))                                                     \
 			do_##name arguments;                                                       \
 		end();                                                                             \
 	}

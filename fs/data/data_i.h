@@ -95,7 +95,8 @@ struct data {
 	struct task *keeper;     /* ages, reports */
 	struct event wake;
 	bool stopping;
-	uint64_t hold_ns;        /* the keeper's: when orphans that are open here are held again */
+	/* the keeper's: when it looks for orphans that are open here, and when it held them */
+	uint64_t hold_look_ns, held_ns;
 	uint64_t max_window;
 	struct {
 		struct lock lock; /* RANK_LEAF */

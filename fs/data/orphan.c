@@ -5,7 +5,8 @@
  * (N1) Nobody else is in the volume: one that is not open here is reaped at once.
  * (N2) Otherwise it may be open elsewhere: it is reaped after a grace, unless its row was renewed
  *      meanwhile. The REAP names the slot of the row that was seen, so that a renewal wins.
- * (N3) Who has one open renews its row, by HOLD, several times in a grace.
+ * (N3) Who has one open renews its row, by HOLD, several times in a grace: this one, or that of
+ *      gc, which frees what was not renewed as well.
  * (N4) The list has a limit and ends with the mount: what is left over is an old orphan, which
  *      whoever collects garbage finds in the name space.
  *
@@ -17,6 +18,7 @@
 #include "fs/ns/lookup.h"
 
 #define HOLDS_PER_GRACE 3
+#define HOLD_LOOK_NS NS_PER_S
 #define ORPHANS_MAX ((size_t)100000)
 
 /*
@@ -186,14 +188,28 @@ static bool is_open_orphan(struct data *d, struct file *f)
 	return handles > 0 && data_inode(d, f->ino, &row) == 0 && row.nlink == 0;
 }
 
+static uint64_t hold_every_ns(struct data *d)
+{
+	struct grace_row grace;
+	const int r = ns_grace(commit_lock(d->o.commit), &grace);
+
+	commit_unlock(d->o.commit);
+	if (r)
+		return 0;
+	return MIN(d->o.orphan_grace_ns, grace.seconds * NS_PER_S) / HOLDS_PER_GRACE;
+}
+
 void data_hold_orphans(struct data *d)
 {
 	_cleanup_free_ struct file **list = NULL;
 	const uint64_t now = clock_now();
 
-	if (d->o.read_only || now < d->hold_ns || is_alone(d))
+	if (d->o.read_only || now < d->hold_look_ns)
 		return;
-	d->hold_ns = now + d->o.orphan_grace_ns / HOLDS_PER_GRACE;
+	d->hold_look_ns = now + HOLD_LOOK_NS;
+	if (now < d->held_ns + hold_every_ns(d) || is_alone(d))
+		return;
+	d->held_ns = now;
 	list = data_files(d);
 	for (struct file **f = list; f && *f; f++) {
 		if (is_open_orphan(d, *f))

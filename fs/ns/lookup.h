@@ -80,8 +80,6 @@ must_check int ns_deficits(struct view *v, const uint8_t *after_id, unsigned aft
 			   ns_deficit_fn *fn, void *arg);
 /* The URL of a source of foreign extents (foreign.h); appends. */
 must_check int ns_source(struct view *v, uint32_t number, struct buf *ret_url);
-/* NS_MISSING: it has a name, or there is none. */
-must_check int ns_orphan(struct view *v, uint64_t ino, struct orphan_row *ret);
 /* Inodes without a name, after `after`. */
 typedef int ns_orphan_fn(uint64_t ino, const struct orphan_row *row, void *arg);
 must_check int ns_orphans(struct view *v, uint64_t after, ns_orphan_fn *fn, void *arg);

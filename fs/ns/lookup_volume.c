@@ -163,11 +163,6 @@ int ns_deficits(struct view *v, const uint8_t *after_id, unsigned after_store, n
 	return view_walk(v, COL_DEFICIT, SPAN_NULL, w.after, deficit_one, &w);
 }
 
-int ns_orphan(struct view *v, uint64_t ino, struct orphan_row *ret)
-{
-	return answer(orphan_load(v, ino, ret));
-}
-
 static int orphan_one(struct span key, struct span value, void *arg)
 {
 	const struct walk *w = arg;
