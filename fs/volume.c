@@ -159,16 +159,21 @@ static int open_stores(struct volume *v, char *err, size_t err_size)
 	return 0;
 }
 
-static int open_journal(struct volume *v)
+static int new_journal(const struct volume *v, bool read_only, struct journal **ret)
 {
 	struct journal_options o = { .replicas = v->replicas,
 				     .stores = v->journal_stores,
 				     .sealer = v->sealer,
 				     .epoch = v->epoch,
-				     .read_only = v->options->read_only };
+				     .read_only = read_only };
 
 	memcpy(o.store_ids, v->store_ids, sizeof(o.store_ids));
-	return journal_new(&o, &v->journal);
+	return journal_new(&o, ret);
+}
+
+static int open_journal(struct volume *v)
+{
+	return new_journal(v, v->options->read_only, &v->journal);
 }
 
 static int open_commit(struct volume *v, char *err, size_t err_size)
@@ -365,6 +370,23 @@ int volume_sync(struct volume *v, bool all, uint64_t deadline_ns)
 	if (!r && all)
 		r = drain_copies(v, deadline_ns);
 	return r;
+}
+
+int volume_gc(const struct volume *v, const struct gc_options *o, struct gc_report *ret)
+{
+	_cleanup_(journal_freep) struct journal *past = NULL;
+	struct gc_options all = *o;
+	const int r = new_journal(v, true, &past);
+
+	if (r)
+		return r;
+	all.replicas = v->replicas;
+	all.sealer = v->sealer;
+	all.commit = v->commit;
+	all.past = past;
+	all.data_stores = v->data_stores;
+	all.stores = v->data_stores | v->journal_stores;
+	return gc_run(&all, ret);
 }
 
 int volume_upkeep_new(const struct volume *v, struct upkeep **ret)

@@ -26,6 +26,7 @@
 #include "fs/seal.h"
 #include "fs/staging.h"
 #include "fs/super.h"
+#include "fs/upkeep/gc.h"
 #include "fs/upkeep/repair.h"
 #include "fs/upkeep/upkeep.h"
 
@@ -140,6 +141,10 @@ void volume_stopped(struct volume *v, char *ret, size_t size);
  * every store, too. 0 or -errno. */
 int volume_sync(struct volume *v, bool all, uint64_t deadline_ns);
 
+/*
+ * Removes garbage; o: grace_s, dry_run, progress, the rest is filled in. As gc_run.
+ */
+must_check int volume_gc(const struct volume *v, const struct gc_options *o, struct gc_report *ret);
 /* The long walks of a volume; it must not outlive the volume. */
 must_check int volume_upkeep_new(const struct volume *v, struct upkeep **ret);
 

@@ -26,6 +26,7 @@ extern const struct command cmd_drill;
 extern const struct command cmd_doctor;
 extern const struct command cmd_fsck;
 extern const struct command cmd_scrub;
+extern const struct command cmd_gc;
 extern const struct command cmd_key;
 extern const struct command cmd_attach;
 extern const struct command cmd_detach;

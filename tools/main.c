@@ -22,6 +22,7 @@ static const struct command *const commands[] = {
 	&cmd_doctor,
 	&cmd_fsck,
 	&cmd_scrub,
+	&cmd_gc,
 	&cmd_key,
 	&cmd_attach,
 	&cmd_detach,

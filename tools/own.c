@@ -31,6 +31,44 @@ bool own_interrupted(void)
 	return interrupted;
 }
 
+/* "STORE=FILE", or "FILE" for all. Answers -EINVAL after a line on stderr. */
+static int set_credentials(struct config *cfg, const char *text)
+{
+	const char *equals = strchr(text, '='), *file = equals ? equals + 1 : text;
+	size_t n = 0;
+
+	for (size_t i = 0; i < cfg->n_stores; i++) {
+		struct config_store *s = &cfg->stores[i];
+
+		if (equals && (strlen(s->name) != (size_t)(equals - text) ||
+			       memcmp(s->name, text, strlen(s->name)) != 0))
+			continue;
+		free(s->credentials);
+		s->credentials = strdup(file);
+		n += s->credentials != NULL;
+	}
+	if (n)
+		return 0;
+	ui_error("--credentials %s: no store of that name is in the configuration", text);
+	return -EINVAL;
+}
+
+static int find_config(const struct own_ask *ask, struct config **ret)
+{
+	char err[SENTENCE_MAX] = "";
+	int r = config_find(ask->volume, ask->config, ret, err, sizeof(err));
+
+	if (r) {
+		ui_error("%s", err);
+		return r;
+	}
+	for (size_t i = 0; ask->credentials && i < ask->credentials->n && !r; i++)
+		r = set_credentials(*ret, ask->credentials->all[i]);
+	if (r)
+		config_free(*ret);
+	return r;
+}
+
 int own_open(const struct own_ask *ask, struct own *ret)
 {
 	char err[SENTENCE_MAX] = "";
@@ -42,11 +80,8 @@ int own_open(const struct own_ask *ask, struct own *ret)
 		ui_error("libsodium does not start");
 		return EXIT_FAILED;
 	}
-	r = config_find(ask->volume, ask->config, &cfg, err, sizeof(err));
-	if (r) {
-		ui_error("%s", err);
+	if (find_config(ask, &cfg))
 		return EXIT_FAILED;
-	}
 	mount_options_init(&ret->options);
 	ret->options.read_only = ask->read_only;
 	ret->options.aside = true;

@@ -5,6 +5,7 @@
  * directory. It has a cache folder of its own, which is kept for the next time.
  */
 #include "fs/volume.h"
+#include "tools/args.h"
 
 struct own {
 	struct mount_options options;
@@ -13,6 +14,7 @@ struct own {
 struct own_ask {
 	const char *volume, *config; /* as of config_find; config may be NULL */
 	const char *cache_dir;       /* or NULL: beside the volume's usual one */
+	const struct text_list *credentials; /* "FILE", "STORE=FILE", over the configuration's */
 	bool read_only;              /* takes no part in the journal */
 	bool afresh;                 /* nothing of this machine is believed */
 };

@@ -54,14 +54,14 @@ _mangrove_value()
 {
 	case $prev in
 	-o | --options) _mangrove_mount_options ;;
-	--config | --key-file | --passphrase-file | --recovery-key | --log-file | --position-file | --output) _mangrove_files f ;;
+	--credentials | --config | --key-file | --passphrase-file | --recovery-key | --log-file | --position-file | --output) _mangrove_files f ;;
 	--cache-dir) _mangrove_files d ;;
 	--log-level) _mangrove_words "error warn info debug" ;;
 	--policy) _mangrove_words "reader writer gc" ;;
 	--mode) _mangrove_words "down slow errors corrupt none" ;;
 	--mirror) _mangrove_words "s3:// azblob:// gs:// file:///" && compopt -o nospace ;;
 	--store) [ "${COMP_WORDS[1]}" = scrub ] && _mangrove_words "$(_mangrove_stores)" || _mangrove_words "s3:// azblob:// gs:// file:///" && compopt -o nospace ;;
-	--timeout | --ttl | --for | --share | --rate | --delay | --count | --since | --from | --last | --acknowledge | --only | --cache-size | --kdf-* | --key-command) COMPREPLY=() ;;
+	--timeout | --ttl | --for | --grace | --share | --rate | --delay | --count | --since | --from | --last | --acknowledge | --only | --cache-size | --kdf-* | --key-command) COMPREPLY=() ;;
 	*) return 1 ;;
 	esac
 }
@@ -71,7 +71,7 @@ _mangrove_word()
 {
 	case $1 in
 	mount) [ "$COMP_CWORD" = 2 ] && _mangrove_words "$(_mangrove_volumes)" || _mangrove_files d ;;
-	config | doctor) _mangrove_words "$(_mangrove_volumes)" ;;
+	config | doctor | gc) _mangrove_words "$(_mangrove_volumes)" ;;
 	fsck | scrub) _mangrove_words "$(_mangrove_volumes) $(_mangrove_mounts)" ;;
 	attach) [ "$COMP_CWORD" = 2 ] && _mangrove_words "s3:// azblob:// gs:// file:///" && compopt -o nospace ||
 		_mangrove_words "$(_mangrove_mounts)" ;;
