@@ -139,8 +139,8 @@ static int find_slot(struct gc *g, uint64_t moment_ns)
 }
 
 /*
- * Who has an orphan open says so as often as the grace in force asks for: a grace that is new has to
- * be known for as long as it is before it says anything of them.
+ * Who has an orphan open says so as often as the grace in force asks for: a grace that is new has
+ * to be known for as long as it is before it says anything of them.
  */
 static int choose_grace(struct gc *g)
 {
