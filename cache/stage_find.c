@@ -145,7 +145,8 @@ int stage_list_files(int dir, uint64_t **ret, size_t *ret_n)
 		free(list);
 		return r;
 	}
-	qsort(list, n, sizeof(*list), compare_numbers);
+	if (n)
+		qsort(list, n, sizeof(*list), compare_numbers);
 	*ret = list;
 	*ret_n = n;
 	return 0;
