@@ -20,6 +20,8 @@ struct kv_options {
 must_check int kv_open(const char *dir, const char *const *columns, const struct kv_options *opts,
 		       struct kv **ret);
 struct kv *kv_memory(unsigned n_columns); /* NULL: no memory */
+/* Of one in memory, for simulated power cuts: whoever had iterators on it is gone. */
+void kv_memory_cut(struct kv *kv);
 struct kv *kv_close(struct kv *kv);
 DEFINE_CLEANUP(struct kv *, kv_close)
 /* Removes a database folder that nobody has open. */

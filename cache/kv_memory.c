@@ -382,3 +382,11 @@ struct kv *kv_memory(unsigned n_columns)
 	}
 	return take_ptr(&kv);
 }
+
+void kv_memory_cut(struct kv *kv)
+{
+	struct memory *m = memory_of(kv);
+
+	LOCK_SCOPE(&m->sync.lock);
+	m->sync.iters = NULL;
+}

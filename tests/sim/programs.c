@@ -29,6 +29,13 @@ static void on_stopped(const char *why, void *arg)
 	watch_fail("machine %u stopped: %s", m->number, why);
 }
 
+/* Its tasks stop where they are, in the middle of a walk perhaps. */
+static void power_off(struct machine *m)
+{
+	sim_group_kill(m->group);
+	kv_memory_cut(m->kv);
+}
+
 void machine_start(struct machine *m)
 {
 	const struct commit_events ev = { .lost = on_lost, .stopped = on_stopped, .arg = m };
@@ -48,8 +55,8 @@ void machine_start(struct machine *m)
 		watch_say("machine %u: mount %d", m->number, r);
 		if (r && world.healed)
 			watch_fail("machine %u cannot mount: %d", m->number, r);
-		if (r) /* the power button */
-			sim_group_kill(m->group);
+		if (r)
+			power_off(m);
 		if (r && m->restarts++ > 4)
 			return;
 	}
@@ -75,7 +82,7 @@ void machine_stop(struct machine *m, uint64_t deadline_ns)
 static void machine_crash(struct machine *m)
 {
 	watch_say("machine %u crashes", m->number);
-	sim_group_kill(m->group);
+	power_off(m);
 	m->up = false;
 	if (sim_chance(25))
 		m->kv = kv_memory(COL_COUNT);
