@@ -3,10 +3,12 @@
  * S3's multipart uploads and copies.
  *
  * (M1) An upload is begun with CRC-32C as its checksum: every part carries its own, and the end
- * names them all again. So a copied part whose sum is not told cannot be used, but where all parts
- * are copies: such an upload has no sums. (M2) 200 is only the beginning of an answer: complete and copy have
- * happened when the right document follows. (M3) A part that is still on its way when its upload is
- * aborted may arrive afterwards. Where one may be, the upload is asked for once more.
+ *      names them all again. So a copied part whose sum is not told cannot be used, but where all
+ *      parts are copies: such an upload has no sums.
+ * (M2) 200 is only the beginning of an answer: complete and copy have happened when the right
+ *      document follows.
+ * (M3) A part that is still on its way when its upload is aborted may arrive afterwards. Where one
+ *      may be, the upload is asked for once more.
  */
 #include "backends/s3_i.h"
 

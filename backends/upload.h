@@ -47,7 +47,8 @@ struct upload_req {
 	enum put_cond cond;             /* (U3) */
 	const char *if_match;
 	uint64_t part_size; /* of store_upload_part_size() */
-	bool copies;        /* of all its parts: no checksums are asked for, which not all S3 tell */
+	/* all its parts are copies: no checksums are asked for, which not all S3 tell */
+	bool copies;
 	uint64_t deadline_ns;
 };
 struct upload_part_req {

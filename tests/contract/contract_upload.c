@@ -377,7 +377,7 @@ static void upload_of_copied_parts(void **state)
 						in_ms(LONG_MS), &c),
 			 0);
 	r = call_wait(&c->call, in_ms(LONG_MS));
-	if (lacks(t, COPIED_PARTS)) { /* not into an upload with checksums: whoever asks must send */
+	if (lacks(t, COPIED_PARTS)) { /* not into an upload with sums: it must be sent */
 		want(t, ended(t, r, c), -EIO);
 		want(t, upload_abort(t, u), 0);
 		return;

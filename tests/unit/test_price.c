@@ -41,8 +41,8 @@ static void test_bill(void **state)
 		st.by_op[op] = 1000;
 	s = spending_of(&st);
 	assert_int_equal(s.reads, 2000);  /* get, head */
-	assert_int_equal(s.writes, 6000); /* all but remove and abort */
-	assert_true(is(spending_cost(&s, &p), 0.2 + 0.01 + 2 + 60));
+	assert_int_equal(s.writes, 7000); /* all but remove and abort */
+	assert_true(is(spending_cost(&s, &p), 0.2 + 0.01 + 2 + 70));
 }
 
 int main(void)
