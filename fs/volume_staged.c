@@ -335,6 +335,18 @@ static bool has_contents(struct replay *r, const struct op *op)
 	return true;
 }
 
+/* Removed, and not reaped yet: what is written there nobody would ever read. */
+static bool has_no_name(struct replay *r, uint64_t ino)
+{
+	struct inode_view iv = { .bytes = BUF_INIT(ROW_MAX) };
+	const int result = ns_inode(commit_lock(r->v->commit), ino, &iv);
+	const bool orphan = result == 0 && iv.row.nlink == 0;
+
+	commit_unlock(r->v->commit);
+	buf_release(&iv.bytes);
+	return orphan;
+}
+
 static int note_chunks(struct replay *r, const struct op *op)
 {
 	for (size_t i = 0; i < op->n_chunks; i++) {
@@ -353,7 +365,7 @@ static int again(struct replay *r, struct left_op *o)
 {
 	struct op *op = &o->op;
 	const uint64_t was = op->ino;
-	int error, result = 0;
+	int error = 0, result = 0;
 
 	if (op->kind < OP_CREATE)
 		return 0; /* of its mount, which is over */
@@ -366,7 +378,9 @@ static int again(struct replay *r, struct left_op *o)
 	renumber_all(r, op);
 	if (makes_inode(op->kind))
 		result = new_number(r, was, &op->ino);
-	if (result == 0)
+	if (op->kind == OP_WRITE && has_no_name(r, op->ino))
+		error = -ESTALE;
+	else if (result == 0)
 		result = submit(r, op, &o->no, &error);
 	if (result == 0 && error) {
 		o->no = 0;
