@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Programs that know nothing of Mangrove: git, tar, rsync, sqlite, cp."""
+"""Programs that know nothing of Mangrove: git, tar, rsync, sqlite, cp; and git, rsync and sqlite while a store hangs."""
 
 import os
 import shutil
@@ -9,7 +9,8 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from rig import Rig, Skip, main, pattern, read_file, write_file  # noqa: E402
+from jobs import Hung, contents  # noqa: E402
+from rig import Rig, Skip, main, pattern, read_file, wait_until, write_file  # noqa: E402
 
 
 def need(tool):
@@ -129,6 +130,81 @@ def test_many_appends(m, local):
             if i % 100 == 0:
                 os.fsync(a.fileno())
     assert read_file(m.path("log")) == b"".join(b"line %d\n" % i for i in range(300))
+
+
+def through_outage(victim):
+    """Gives the test two mounts, and a function that lets a store hang until the test's end; then both mounts show the same, whole."""
+    def decorate(test):
+        def run():
+            with Rig("standin") as rig:
+                local = os.path.join(rig.tmp, "local")
+                os.mkdir(local)
+                first, second = rig.mount(), rig.mount(cache=os.path.join(rig.tmp, "cache-second"))
+                with Hung(rig, victim) as hung:
+                    test(first, second, local, hung.begin)
+                first.wait_healthy()
+                assert first.status()["counters"]["lost_operations"] == 0
+                wait_until(lambda: contents(second.dir) == contents(first.dir), "the second mount reads the same")
+        run.__name__ = test.__name__
+        return run
+    return decorate
+
+
+@through_outage("aws")
+def test_git_through_an_outage(m, second, local, outage):
+    need("git")
+    source, git = os.path.join(local, "repo"), ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "safe.directory=*"]
+    make_tree(source, files=60)
+    for cmd in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "one"]):
+        sh(*git, "-C", source, *cmd)
+    sh(*git, "clone", "-q", source, m.path("clone"))
+    outage()
+    make_tree(m.path("clone", "more"), files=20)
+    sh(*git, "-C", m.path("clone"), "add", "-A")
+    sh(*git, "-C", m.path("clone"), "commit", "-qm", "two")
+    head = sh(*git, "-C", m.path("clone"), "rev-parse", "HEAD")
+
+    def second_follows():
+        ref = subprocess.run([*git, "-C", second.path("clone"), "rev-parse", "HEAD"], capture_output=True, text=True)
+        return ref.stdout == head
+    wait_until(second_follows, "the second mount sees the commit")
+    sh(*git, "-C", second.path("clone"), "fsck", "--full", "--strict")
+
+
+@through_outage("azure")
+def test_rsync_through_an_outage(m, second, local, outage):
+    need("rsync")
+    source = os.path.join(local, "tree")
+    make_tree(source, files=60)
+    sh("rsync", "-a", source + "/", m.path("copy") + "/")
+    outage()
+    make_tree(os.path.join(source, "more"), files=20)
+    write_file(os.path.join(source, "dir1", "file1"), pattern("changed", 70000))
+    sh("rsync", "-a", "--delete", source + "/", m.path("copy") + "/")
+    assert contents(m.path("copy")) == contents(source)
+    wait_until(lambda: contents(second.path("copy")) == contents(source), "the second mount reads the copy")
+
+
+@through_outage("google")
+def test_sqlite_through_an_outage(m, second, local, outage):
+    """What was committed is read on the second mount, while the store still hangs."""
+    db = sqlite3.connect(m.path("t.db"))
+    db.execute("create table t(i integer primary key, n integer)")
+    db.commit()
+    for n in range(20):
+        with db:
+            db.executemany("insert into t(n) values(?)", ((n,) for _ in range(50)))
+        if n == 10:
+            outage()
+    db.close()
+
+    def rows():
+        with sqlite3.connect(f"file:{second.path('t.db')}?mode=ro", uri=True) as there:
+            try:
+                return there.execute("select count(*), count(distinct n) from t").fetchone() == (1000, 20)
+            except sqlite3.OperationalError:  # the table is not seen yet
+                return False
+    wait_until(rows, "the second mount reads all rows")
 
 
 if __name__ == "__main__":
