@@ -181,7 +181,8 @@ void do_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 	list(req, ino, size, off, true);
 }
 
-void do_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+/* strict_fn */
+static void opendir_now(fuse_req_t req, fuse_ino_t ino, const char *name, struct fuse_file_info *fi)
 {
 	struct mountfs *fs = fs_of(req);
 
@@ -192,6 +193,11 @@ void do_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fi->cache_readdir = !fs->o->strict;
 	fi->keep_cache = !fs->o->strict;
 	fuse_reply_open(req, fi);
+}
+
+void do_opendir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	answer_strictly(req, opendir_now, ino, NULL, fi);
 }
 
 void do_releasedir(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -53,9 +53,11 @@ void close_handle(const struct fuse_file_info *fi)
 	file_close(file_of(fi), use_of(fi));
 }
 
-static void open_now(struct mountfs *fs, fuse_req_t req, uint64_t ino, struct fuse_file_info *fi)
+/* strict_fn */
+static void open_now(fuse_req_t req, fuse_ino_t ino, const char *name, struct fuse_file_info *fi)
 {
-	int r = open_handle(fs, ino, fi);
+	struct mountfs *fs = fs_of(req);
+	int r = open_handle(fs, real_ino(fs, ino), fi);
 
 	if (r < 0)
 		reply_err(req, r);
@@ -67,10 +69,9 @@ static void open_now(struct mountfs *fs, fuse_req_t req, uint64_t ino, struct fu
 struct file_job {
 	struct later *later;
 	struct file *file, *to;
-	uint64_t ino, off, to_off, time_ns;
+	uint64_t off, to_off, time_ns;
 	size_t len;
 	bool append, closing;
-	struct fuse_file_info fi;
 	uint8_t bytes[]; /* a write's */
 };
 
@@ -108,43 +109,12 @@ static void run_job(struct pool *pool, struct file_job *job, task_fn *fn)
 		job_end(job, -ENOMEM);
 }
 
-static void open_strict(void *arg)
-{
-	struct file_job *job = arg;
-	struct mountfs *fs = job->later->fs;
-	int r = commit_refresh(commit_of(fs), clock_now() + fs->o->deadline_ns);
-
-	if (later_claim(job->later)) {
-		if (r < 0)
-			reply_err(job->later->req, r);
-		else
-			open_now(fs, job->later->req, job->ino, &job->fi);
-	}
-	later_free(job->later);
-	job_free(job);
-}
-
 void do_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct mountfs *fs = fs_of(req);
-	struct file_job *job;
-
-	if (fs->o->read_only && (fi->flags & O_TRUNC)) {
+	if (fs_of(req)->o->read_only && (fi->flags & O_TRUNC))
 		fuse_reply_err(req, EROFS);
-		return;
-	}
-	if (!fs->o->strict) {
-		open_now(fs, req, real_ino(fs, ino), fi);
-		return;
-	}
-	job = job_new(req, NULL, 0);
-	if (!job) {
-		reply_err(req, -ENOMEM);
-		return;
-	}
-	job->ino = real_ino(fs, ino);
-	job->fi = *fi;
-	run_job(fs->readers, job, open_strict);
+	else
+		answer_strictly(req, open_now, ino, NULL, fi);
 }
 
 uint8_t *read_buffer(size_t size)

@@ -118,6 +118,15 @@ void statfs_shown(struct statvfs *ret, uint64_t files, uint64_t bytes);
 /* A pool's function that answers a request; runs it, or answers -ENOMEM/-EAGAIN in its place. */
 void run_later(struct pool *pool, struct later *l, task_fn *fn, void *arg);
 
+/*
+ * fuse_strict.c: fn answers the request, at once; under `strict` when the state is as new as the tip
+ * was at the call. name, fi: what fn wants, or NULL; they are copied. No longer name than
+ * NAME_MAX_BYTES.
+ */
+typedef void strict_fn(fuse_req_t req, fuse_ino_t ino, const char *name, struct fuse_file_info *fi);
+void answer_strictly(fuse_req_t req, strict_fn *fn, fuse_ino_t ino, const char *name,
+		     struct fuse_file_info *fi);
+
 /* fuse_sum.c: the value of user.mangrove.sha256, now or later */
 void answer_sum(fuse_req_t req, uint64_t ino, size_t size);
 

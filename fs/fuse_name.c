@@ -146,10 +146,42 @@ static int lookup(struct mountfs *fs, uint64_t parent, const char *name, uint64_
 	return r;
 }
 
+static void answer_missing(fuse_req_t req)
+{
+	/* "No such file" is an answer worth keeping: programs ask it by the thousand. */
+	const struct fuse_entry_param none = { .entry_timeout = cache_seconds(fs_of(req)) };
+
+	if (none.entry_timeout > 0)
+		fuse_reply_entry(req, &none);
+	else
+		fuse_reply_err(req, ENOENT);
+}
+
+static void answer_lookup(fuse_req_t req, int r, uint64_t ino)
+{
+	if (r == NS_MISSING)
+		answer_missing(req);
+	else if (r < 0)
+		reply_err(req, r);
+	else
+		answer_entry(fs_of(req), req, ino);
+}
+
+/* strict_fn: is it missing at the tip, too? */
+static void lookup_again(fuse_req_t req, fuse_ino_t parent, const char *name,
+			 struct fuse_file_info *fi)
+{
+	struct mountfs *fs = fs_of(req);
+	uint64_t ino = 0;
+	const int r = lookup(fs, real_ino(fs, parent), name, &ino);
+
+	answer_lookup(req, r, ino);
+}
+
 void do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
 	struct mountfs *fs = fs_of(req);
-	uint64_t ino;
+	uint64_t ino = 0;
 	int r;
 
 	if (strlen(name) > NAME_MAX_BYTES) {
@@ -157,20 +189,10 @@ void do_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	}
 	r = lookup(fs, real_ino(fs, parent), name, &ino);
-	if (r == NS_MISSING) {
-		/* "No such file" is an answer worth keeping: programs ask it by the thousand. */
-		const struct fuse_entry_param none = { .entry_timeout = cache_seconds(fs) };
-
-		if (none.entry_timeout > 0)
-			fuse_reply_entry(req, &none);
-		else
-			fuse_reply_err(req, ENOENT);
-		return;
-	}
-	if (r < 0)
-		reply_err(req, r);
+	if (r == NS_MISSING && fs->o->strict)
+		answer_strictly(req, lookup_again, parent, name, NULL);
 	else
-		answer_entry(fs, req, ino);
+		answer_lookup(req, r, ino);
 }
 
 void do_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)

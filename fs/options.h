@@ -9,7 +9,7 @@ struct mount_options {
 	char *source;            /* the VOLUME argument as given, for /proc/mounts; no secrets */
 	bool read_only;          /* ro */
 	bool allow_other;
-	bool strict;             /* each open checks the tip */
+	bool strict;             /* opens and missing names check the tip */
 	/* names=committed: name operations are answered when their slot is applied */
 	bool names_committed;
 	bool close_staged;       /* close=staged */

@@ -141,6 +141,25 @@ def test_others_follow():
         wait_until(lambda: os.listdir(b.dir) == [], "its end")
 
 
+def test_strict():
+    """What was committed before a look is seen by it: in a file, under a name, in a directory, though nobody polls."""
+    with Rig() as rig:
+        a = rig.mount()
+        b = rig.mount("strict,freshness=60s", cache=os.path.join(rig.tmp, "cache-b"))
+        os.mkdir(a.path("d"))
+        write_file(a.path("f"), b"0")
+        for i in range(20):
+            text = str(i).encode()
+            write_file(a.path("f"), text, sync=True)
+            assert read_file(b.path("f")) == text
+            assert not os.path.exists(b.path("d", "of no name"))
+            write_file(a.path("d", text.decode()), text, sync=True)
+            if i % 2:
+                assert read_file(b.path("d", text.decode())) == text  # a name that was not there before
+            else:
+                assert set(os.listdir(b.path("d"))) == {str(n) for n in range(i + 1)}
+
+
 def test_two_writers():
     """Both write names and contents; each waits its turn, nobody fails, both end up with the same tree."""
     with Rig() as rig:
