@@ -102,7 +102,8 @@ def test_resume():
                 first.wait(check=False)
             done = max(int(line.split()[1]) for line in first.lines if line.startswith("step "))
             mount.kill9()
-            lines = Job(job("resume", second.dir, 40)).wait()
+            with Job(job("resume", second.dir, 40)) as again:
+                lines = again.wait()
         start = int(lines[0].split()[2])
         assert done <= start <= done + 1, f"step {done} was saved, and the run went on from {start}"
         second.wait_healthy()

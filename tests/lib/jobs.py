@@ -7,8 +7,10 @@ The program prints "half" when it is in its middle: the store is halted then, an
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 
 from rig import halt, read_file
@@ -26,8 +28,9 @@ class Job:
 
     def __init__(self, command, on_line=lambda line: None, variables={}):
         self.command, self.on_line, self.lines, self.failure = command, on_line, [], None
+        self.tmp = tempfile.mkdtemp(prefix="job-")  # libraries leave things in TMPDIR
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
-                                        errors="replace", start_new_session=True, env=environment(variables))
+                                        errors="replace", start_new_session=True, env=environment({**variables, "TMPDIR": self.tmp}))
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
 
@@ -70,6 +73,7 @@ class Job:
     def __exit__(self, *_):
         self.kill()
         self.process.wait()
+        shutil.rmtree(self.tmp, ignore_errors=True)
 
 
 class Hung:
