@@ -119,9 +119,8 @@ void statfs_shown(struct statvfs *ret, uint64_t files, uint64_t bytes);
 void run_later(struct pool *pool, struct later *l, task_fn *fn, void *arg);
 
 /*
- * fuse_strict.c: fn answers the request, at once; under `strict` when the state is as new as the tip
- * was at the call. name, fi: what fn wants, or NULL; they are copied. No longer name than
- * NAME_MAX_BYTES.
+ * fuse_strict.c: fn answers the request, at once; under `strict` when the state is as new as the
+ * tip was at the call. name (of NAME_MAX_BYTES at most), fi: what fn wants, or NULL; copied.
  */
 typedef void strict_fn(fuse_req_t req, fuse_ino_t ino, const char *name, struct fuse_file_info *fi);
 void answer_strictly(fuse_req_t req, strict_fn *fn, fuse_ino_t ino, const char *name,
