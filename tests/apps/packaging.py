@@ -666,7 +666,7 @@ def test_a_real_prometheus():
 
 def test_monthly_drill():
     """The script as cron runs it; the pages' programs are programs; and no drill while something really fails."""
-    for name in ("drills.md", "changes.md"):
+    for name in ("drills.md", "feed.md"):
         with open(os.path.join(TOP, "docs", name)) as f:
             compile(re.search(r"```python\n(.*?)```", f.read(), re.S).group(1), name, "exec")
     script = os.path.join(PACKAGING, "examples", "monthly-drill")

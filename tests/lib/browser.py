@@ -9,17 +9,19 @@
 What the page asked for is in b.requests, what it complained about in b.complaints."""
 
 import base64
+import contextlib
 import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from rig import LIMIT_S, Skip  # noqa: E402
+from rig import LIMIT_S, Skip, wait_until  # noqa: E402
 
 PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
@@ -46,7 +48,8 @@ class Browser:
         self.process = subprocess.Popen(
             [program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--remote-debugging-pipe",
              f"--user-data-dir={self.profile}", f"--window-size={self.size}", "about:blank"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=descriptors, close_fds=False)
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=descriptors, close_fds=False,
+            start_new_session=True)
         os.close(theirs_in)
         os.close(theirs_out)
         try:
@@ -66,9 +69,15 @@ class Browser:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)  # its own children write into the profile until they end
         os.close(self.to)
         os.close(self.fro)
+        wait_until(self.is_removed, f"{self.profile} is removed")
+
+    def is_removed(self):
         shutil.rmtree(self.profile, ignore_errors=True)
+        return not os.path.exists(self.profile)
 
     def note(self, message):
         kind, p = message.get("method"), message.get("params", {})
