@@ -32,6 +32,12 @@ int file_open(struct data *d, uint64_t ino, enum file_use use, struct file **ret
 		return fail(-ENOMEM);
 	lock_take(&f->lock);
 	r = data_inode(d, ino, &row);
+	/*
+	 * A path led to it that leads elsewhere by now, to what replaced it perhaps: the kernel
+	 * walks it again. Who has it open may open it again (/proc/self/fd).
+	 */
+	if (r == 0 && row.nlink == 0 && f->handles == 0)
+		r = -ESTALE;
 	if (r == 0 && use == FILE_TRUNCATE_UNLESS_RUNNING && f->running)
 		r = -ETXTBSY;
 	if (r == 0) {

@@ -70,7 +70,10 @@ void data_on_bad(struct data *d,
 struct data *data_free(struct data *d);
 DEFINE_CLEANUP(struct data *, data_free)
 
-/* Opens an inode. 0, -ENOMEM, -ESTALE (no such inode), -ETXTBSY. One reference for the caller. */
+/*
+ * Opens an inode. One reference for the caller. 0, -ENOMEM, -ETXTBSY; -ESTALE: no such inode, or it
+ * has no name and nobody here has it open.
+ */
 must_check int file_open(struct data *d, uint64_t ino, enum file_use use, struct file **ret);
 /* Keeps it alive beyond its handle, for what is under way. */
 struct file *file_ref(struct file *f);

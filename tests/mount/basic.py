@@ -153,6 +153,10 @@ def test_strict():
             write_file(a.path("f"), text, sync=True)
             assert read_file(b.path("f")) == text
             assert not os.path.exists(b.path("d", "of no name"))
+            write_file(a.path("new"), b"replaced " + text, sync=True)
+            os.replace(a.path("new"), a.path("g"))
+            a.rig.run("sync", a.dir)
+            assert read_file(b.path("g")) == b"replaced " + text  # the name leads to another file
             write_file(a.path("d", text.decode()), text, sync=True)
             if i % 2:
                 assert read_file(b.path("d", text.decode())) == text  # a name that was not there before
