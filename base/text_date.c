@@ -34,6 +34,16 @@ static char *put_text(char *at, const char *s, size_t len)
 	return at + len;
 }
 
+/* "12:34:56" */
+static char *put_clock(char *at, const struct tm *tm)
+{
+	at = put_digits(at, tm->tm_hour, 2);
+	*at++ = ':';
+	at = put_digits(at, tm->tm_min, 2);
+	*at++ = ':';
+	return put_digits(at, tm->tm_sec, 2);
+}
+
 void http_date(time_t t, char ret[30])
 {
 	struct tm tm = utc(t);
@@ -47,11 +57,7 @@ void http_date(time_t t, char ret[30])
 	*at++ = ' ';
 	at = put_digits(at, tm.tm_year + 1900, 4);
 	*at++ = ' ';
-	at = put_digits(at, tm.tm_hour, 2);
-	*at++ = ':';
-	at = put_digits(at, tm.tm_min, 2);
-	*at++ = ':';
-	at = put_digits(at, tm.tm_sec, 2);
+	at = put_clock(at, &tm);
 	put_text(at, " GMT", 5);
 }
 
@@ -66,11 +72,7 @@ void iso_date(uint64_t ns, char ret[25])
 	*at++ = '-';
 	at = put_digits(at, tm.tm_mday, 2);
 	*at++ = 'T';
-	at = put_digits(at, tm.tm_hour, 2);
-	*at++ = ':';
-	at = put_digits(at, tm.tm_min, 2);
-	*at++ = ':';
-	at = put_digits(at, tm.tm_sec, 2);
+	at = put_clock(at, &tm);
 	*at++ = '.';
 	at = put_digits(at, (unsigned)(ns / 1000000 % 1000), 3);
 	put_text(at, "Z", 2);
