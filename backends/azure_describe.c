@@ -9,28 +9,20 @@ void azure_describe(struct store *s, const struct describe_req *r, struct store_
 {
 	struct exchange *x = azure_begin(s, c, HTTP_HEAD, r->name, r->deadline_ns);
 
-	if (!x)
-		return;
-	if (exchange_describe(x, r) < 0)
-		exchange_refuse(c, -ENOMEM);
-	else
-		exchange_start(x);
+	if (x)
+		exchange_describe(x, r);
 }
 
 int azure_described(struct exchange *x)
 {
 	_cleanup_pairs_ struct pairs meta = {};
-	char *path = strdup(x->req->path);
-	int r = path ? exchange_described(x, AZURE_META, META_AZURE, &meta) : fail(-ENOMEM);
+	int r = exchange_described(x, AZURE_META, META_AZURE, &meta);
 
-	if (r) {
-		free(path);
+	if (!r)
+		r = exchange_describe_put(x, &meta);
+	if (r)
 		return r;
-	}
-	request_retarget(x->req, HTTP_PUT, path);
 	pairs_add(&x->req->query, "comp", "metadata");
 	azure_condition(x, PUT_IF_MATCH, x->call->version);
-	for (size_t i = 0; i < meta.n; i++)
-		pairs_add(&x->req->headers, meta.items[i].name, meta.items[i].value);
 	return AGAIN_MORE;
 }

@@ -82,16 +82,16 @@ void exchange_condition(struct exchange *x, enum put_cond cond);
 /* Adds it as headers with this beginning: "x-amz-meta-". m may be NULL. */
 void exchange_meta(struct exchange *x, const char *beginning, const struct object_meta *m,
 		   enum meta_style style);
-/*
- * The first request of a describe is a look at the object. Writes nothing yet. 0, -ENOMEM.
- */
-must_check int exchange_describe(struct exchange *x, const struct describe_req *r);
+/* Starts a describe, whose first request is a look at the object. Writes nothing yet. */
+void exchange_describe(struct exchange *x, const struct describe_req *r);
 /*
  * The answer to that look: STORE_CHANGED, or 0 and the metadata as they will be: of other tools as
  * they are, ours with the changes. From now on it writes.
  */
 int exchange_described(struct exchange *x, const char *beginning, enum meta_style style,
 		       struct pairs *ret);
+/* The request becomes a PUT of the same object with these headers. 0, -ENOMEM. */
+must_check int exchange_describe_put(struct exchange *x, const struct pairs *headers);
 /*
  * Reads the request's token or `after` into x->page, names with the store's prefix. 0, -EINVAL,
  * -ENOMEM.

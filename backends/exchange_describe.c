@@ -7,17 +7,19 @@
 
 #include <stdio.h>
 
-int exchange_describe(struct exchange *x, const struct describe_req *r)
+void exchange_describe(struct exchange *x, const struct describe_req *r)
 {
 	x->writes = false;
 	x->conditional = true;
 	if (r->if_match)
 		snprintf(x->if_match, sizeof(x->if_match), "%s", r->if_match);
 	x->changes = malloc(sizeof(*x->changes));
-	if (!x->changes)
-		return fail(-ENOMEM);
+	if (!x->changes) {
+		exchange_refuse(x->call, -ENOMEM);
+		return;
+	}
 	*x->changes = *r->meta;
-	return 0;
+	exchange_start(x);
 }
 
 /* Names and values that begin so and are not in *ret yet. */
@@ -57,4 +59,16 @@ int exchange_described(struct exchange *x, const char *beginning, enum meta_styl
 	keep_others(x, beginning, ret);
 	x->writes = true;
 	return pairs_error(ret);
+}
+
+int exchange_describe_put(struct exchange *x, const struct pairs *headers)
+{
+	char *path = strdup(x->req->path);
+
+	if (!path)
+		return fail(-ENOMEM);
+	request_retarget(x->req, HTTP_PUT, path);
+	for (size_t i = 0; i < headers->n; i++)
+		pairs_add(&x->req->headers, headers->items[i].name, headers->items[i].value);
+	return 0;
 }

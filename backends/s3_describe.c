@@ -17,17 +17,14 @@ void s3_describe(struct store *s, const struct describe_req *r, struct store_cal
 {
 	struct exchange *x = s3_begin(s, c, HTTP_HEAD, r->name, r->deadline_ns);
 
-	if (!x)
-		return;
-	if (exchange_describe(x, r) < 0)
-		exchange_refuse(c, -ENOMEM);
-	else
-		exchange_start(x);
+	if (x)
+		exchange_describe(x, r);
 }
 
 /* The copy's source is its target: the path holds the bucket, or the host does. */
-static void add_itself(struct exchange *x, const char *path)
+static void add_itself(struct exchange *x)
 {
+	const char *path = x->req->path;
 	const char *bucket = s3_of(x->web)->path_style ? "" : x->web->bucket;
 
 	pairs_addf(&x->req->headers, "x-amz-copy-source", "%s%s%s", *bucket ? "/" : "", bucket,
@@ -40,8 +37,7 @@ static void add_itself(struct exchange *x, const char *path)
 int s3_described(struct exchange *x)
 {
 	_cleanup_pairs_ struct pairs meta = {};
-	char *path = strdup(x->req->path);
-	int r = path ? exchange_described(x, S3_META, META_S3, &meta) : fail(-ENOMEM);
+	int r = exchange_described(x, S3_META, META_S3, &meta);
 	char value[KiB];
 
 	for (size_t i = 0; !r && i < ARRAY_SIZE(kept); i++)
@@ -49,14 +45,11 @@ int s3_described(struct exchange *x)
 			pairs_add(&meta, kept[i], value);
 	if (!r)
 		r = pairs_error(&meta);
-	if (r) {
-		free(path);
+	if (!r)
+		r = exchange_describe_put(x, &meta);
+	if (r)
 		return r;
-	}
-	request_retarget(x->req, HTTP_PUT, path);
-	add_itself(x, path);
+	add_itself(x);
 	s3_condition(x, PUT_IF_MATCH, x->call->version);
-	for (size_t i = 0; i < meta.n; i++)
-		pairs_add(&x->req->headers, meta.items[i].name, meta.items[i].value);
 	return AGAIN_MORE;
 }
