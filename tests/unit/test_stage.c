@@ -1,29 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Objects that wait on the disk: what is found again, what a failing disk costs, what goes. */
 #include "cache/stage.h"
-#include "tests/lib/cm.h"
-#include "tests/lib/disk_fault.h"
-#include "tests/lib/tmpdir.h"
+#include "tests/unit/stage_rig.h"
 
 #include <dirent.h>
 
 #define LIMIT (1ull << 30)
-
-static char folder[TMPDIR_MAX];
-
-static int make_folder(void **state)
-{
-	tmpdir_make(folder);
-	disk_fault_sync(0, 0, 0);
-	disk_fault_write(0, 0, 0);
-	return 0;
-}
-
-static int remove_folder(void **state)
-{
-	tmpdir_remove(folder);
-	return 0;
-}
 
 static struct stage *open_stage(uint64_t limit)
 {

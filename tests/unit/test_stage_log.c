@@ -1,27 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Batches of operations: found again, taken over in one step, counted for people. */
 #include "cache/stage_log.h"
-#include "tests/lib/cm.h"
-#include "tests/lib/disk_fault.h"
-#include "tests/lib/tmpdir.h"
+#include "tests/unit/stage_rig.h"
 
 #include <dirent.h>
-
-static char folder[TMPDIR_MAX];
-
-static int make_folder(void **state)
-{
-	tmpdir_make(folder);
-	disk_fault_sync(0, 0, 0);
-	disk_fault_write(0, 0, 0);
-	return 0;
-}
-
-static int remove_folder(void **state)
-{
-	tmpdir_remove(folder);
-	return 0;
-}
 
 static struct stage_log *open_log(char author)
 {
