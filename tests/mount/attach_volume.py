@@ -208,6 +208,8 @@ def test_refusals():
         assert "NoSuchBucket" in refused(rig, "attach", "x=" + rig.url("aws").replace("mangrove", "no-such-bucket"), m.dir)
         assert "not a bucket" in refused(rig, "attach", "x=ftp://somewhere", m.dir)
         assert "a url with this endpoint" in refused(rig, "attach", "x=gs://some?endpoint=http://127.0.0.1:1", m.dir)
+        for url in ("s3://key:secret@bucket", "azblob://account/container?sig=secret"):  # never into the namespace
+            refused(rig, "attach", "x=" + url, m.dir)
         assert "expected a duration" in refused(rig, "attach", "x=" + rig.url("aws"), m.dir, "--ttl", "soon")
         assert "no bucket" in refused(rig, "detach", "x", m.dir)
         m.umount()

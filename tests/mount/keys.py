@@ -233,6 +233,7 @@ def test_a_new_recovery_key():
         write_file(m.path("f"), b"sealed")
         out = json.loads(rig.run("key", "add", m.dir, "--recovery", "--json").stdout)
         assert out["number"] == 2 and out["lacking"] == [], out
+        assert out["recovery_key"].encode() not in read_file(m.log)
         m.umount()
         paper = words_file(rig, out["recovery_key"])
         read_and_leave(rig, f"recovery_key_file={paper}")

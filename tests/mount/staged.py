@@ -110,6 +110,30 @@ def test_all_stores_are_down_between_the_crash_and_the_mount():
         check(rig.mount(directory=m.dir, cache=os.path.join(rig.tmp, "elsewhere")).path("d"), range(8))
 
 
+def test_what_waits_is_sealed():
+    """Neither names nor contents can be read in what the cache folder keeps for the stores (RocksDB has the names, and says so)."""
+    with Rig("standin") as rig:
+        m = rig.mount("close=staged")
+        for server in rig.servers.values():
+            server.fault(op="put", fault="slow", ms=1500, count=0)
+        pid = m.pid
+        write_file(m.path("a telling name"), b"a telling content " * 5000)  # a chunk
+        write_file(m.path("another telling name"), b"a telling content")  # travels in its operation
+        m.kill9(pid)
+        assert waiting(rig, m)["staged_operations"] >= 2
+        seen = 0
+        for folder, _, files in os.walk(m.cache):
+            if os.path.basename(folder) == "ns":
+                continue
+            for name in files:
+                data = read_file(os.path.join(folder, name))
+                seen += len(data)
+                assert b"telling" not in data, os.path.join(folder, name)
+        assert seen > 90000, seen
+        for server in rig.servers.values():
+            server.clear()
+
+
 def test_killed_again_before_it_arrived():
     """The next mount takes over what was left, and is killed before any of it is at the stores: nothing is done twice, nothing lost."""
     with Rig("standin") as rig:
