@@ -164,6 +164,20 @@ def test_strict():
                 assert set(os.listdir(b.path("d"))) == {str(n) for n in range(i + 1)}
 
 
+def test_committed_names():
+    """With names=committed and strict a name has changed for every mount when the call that changed it returns."""
+    with Rig() as rig:
+        mounts = [rig.mount("strict,names=committed", cache=os.path.join(rig.tmp, f"cache-{n}")) for n in "ab"]
+        os.mkdir(mounts[0].path("d"))
+        assert os.path.isdir(mounts[1].path("d"))
+        for i in range(8):
+            here, there = mounts[i % 2], mounts[(i + 1) % 2]
+            os.mkdir(here.path(f"new{i}"))
+            os.rename(here.path(f"new{i}"), here.path("d", f"made{i}"))
+            assert set(os.listdir(there.path("d"))) == {f"made{n}" for n in range(i + 1)}
+            assert not os.path.exists(there.path(f"new{i}"))
+
+
 def test_two_writers():
     """Both write names and contents; each waits its turn, nobody fails, both end up with the same tree."""
     with Rig() as rig:
